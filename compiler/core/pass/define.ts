@@ -1,0 +1,90 @@
+/**
+ * How a pass is declared. A declaration is data: the language checks plan statements against it, the manager runs it, the reference pages and
+ * `cec explain` print it.
+ */
+import type { z } from "zod";
+import type { Graph, Level, Op, Value } from "../ir/graph.js";
+import type { Tensor } from "../ir/tensor.js";
+import type { CalibrationSource, Executor } from "./executor.js";
+import type { Rewriter } from "./rewrite.js";
+
+/** What a pass promises about values: the same bits, the same up to float rounding, or a change that is wanted. */
+export type Keeps = "bit-exact" | "values" | "lossy";
+
+/** One line of the decision log: what a pass did or left alone at an op, and why, with the figure behind it where there is one. */
+export interface Decision {
+  readonly pass: string;
+  /** Node name, or the name of its first output where it has none. */
+  readonly op: string;
+  readonly kind: string;
+  readonly action: string;
+  readonly reason: string;
+  readonly figure?: number;
+}
+
+export interface PassContext<Options, Stats extends string> {
+  readonly graph: Graph;
+  readonly options: Options;
+  readonly rewrite: Rewriter;
+  /** Adds to a declared statistic. */
+  count(statistic: Stats, by?: number): void;
+  /** Writes a line of the decision log. */
+  decide(op: Op, action: string, reason: string, figure?: number): void;
+  /** A warning in the user's terms; the build goes on. */
+  warn(code: string, message: string, at?: { readonly node?: string; readonly tensor?: string }): void;
+  /** Seeded from the plan's `seed` and the pass's place in the pipeline: uniform in [0, 1). */
+  random(): number;
+  /** Runs graphs (calibration, measuring); `null` where the caller has none. */
+  readonly executor: Executor | null;
+  readonly calibration: CalibrationSource | null;
+  /** Reports progress of long work, 0 to 1. */
+  progress(fraction: number, what: string): void;
+  readonly signal: AbortSignal | null;
+}
+
+export interface PassDefinition<Name extends string = string, Options = unknown, Stats extends string = string> {
+  readonly name: Name;
+  /** One line, shown in lists and completions. */
+  readonly summary: string;
+  /** Longer text for the reference page: what it does, what it does not promise, sources. */
+  readonly description?: string;
+  /** Levels that the pass takes, and the level it gives (`same` keeps the level). */
+  readonly from: Level | readonly Level[];
+  readonly to: Level | "same";
+  readonly keeps: Keeps;
+  readonly options: z.ZodType<Options>;
+  /** Options that a plan may give without a name, in order: `quantize int8` sets the first. */
+  readonly positional?: readonly string[];
+  readonly statistics: Readonly<Record<Stats, string>>;
+  /** The passes that this statement stands for, in order; such a pass has no `run` of its own (`fuse`, `quantize`). */
+  expand?(options: Options): readonly PassCall[];
+  run?(context: PassContext<Options, Stats>): void | Promise<void>;
+}
+
+export interface PassCall {
+  readonly pass: PassDefinition;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Declares a pass.
+ *
+ * @example
+ * const dropDropout = definePass({
+ *   name: "drop-dropout", summary: "Remove dropout", from: "float", to: "same", keeps: "bit-exact",
+ *   options: z.object({}).strict(), statistics: { removed: "ops removed" },
+ *   run({ graph, rewrite, count }) {
+ *     for (const op of graph.opsOf("dropout")) { rewrite.replace(op, op.inputs[0]!, "inference"); count("removed"); }
+ *   },
+ * });
+ */
+export function definePass<Name extends string, Options, Stats extends string>(
+  definition: PassDefinition<Name, Options, Stats>,
+): PassDefinition<Name, Options, Stats> {
+  if ((definition.run === undefined) === (definition.expand === undefined)) {
+    throw new TypeError(`pass ${definition.name} must have either run or expand`);
+  }
+  return definition;
+}
+
+export type { Tensor, Value };

@@ -1,0 +1,29 @@
+/** Codes about graphs and passes. */
+import type { CodeText } from "./index.js";
+
+export const codes4 = {
+  CEC4001: { title: "Operands do not fit the operator", text: "Types, ranks or sizes break the rule of the operator's specification." },
+  CEC4002: { title: "IR text does not parse", text: "The file is no IR text of version `cir 1`, or it has a fault at the place shown." },
+  CEC4003: {
+    title: "Graph breaks a rule of the IR",
+    text: "The verifier found a value that is used before it is made, a duplicate name, an attribute that is no attribute of its op, or a type that inference contradicts.",
+  },
+  CEC4004: {
+    title: "Passes do not chain",
+    text: "A pass takes graphs of certain levels (float, annotated, quantized, lowered), and the pass before gives another.",
+  },
+  CEC4005: {
+    title: "Pass changed values that it promised to keep",
+    text: "`--verify=numeric` ran the graph before and after the pass on calibration samples, and the outputs differ by more than rounding explains.",
+  },
+  CEC4006: {
+    title: "Pass needs calibration data",
+    text: "Ranges of activations are observed on samples: add `calibrate DATA` to the plan, or `--calibrate` to the command.",
+  },
+  CEC4007: { title: "NaN or infinity in weights or activations", text: "Ranges cannot be chosen from values that are not finite." },
+  CEC4008: { title: "Quantization does not fit the target", text: "The validating pass found a scheme that the profile's runtimes do not run." },
+  CEC4009: { title: "Plug-in pass failed", text: "A pass loaded by `use` threw an exception." },
+  CEC4010: { title: "Blob is not at hand", text: "IR text refers to constants by hash; the store beside it does not hold this one." },
+  CEC4011: { title: "Op or tensor pattern matches nothing", text: "A name in `keep` or `overrides` matches no node of the graph." },
+  CEC4012: { title: "No patch is at fault", text: "The bisection needs a pipeline whose result is bad and whose source is good." },
+} as const satisfies Record<string, CodeText>;

@@ -1,0 +1,13 @@
+/** Codes about data. */
+import type { CodeText } from "./index.js";
+
+export const codes5 = {
+  CEC5001: { title: "Data file cannot be read", text: "The file or folder does not exist or may not be read." },
+  CEC5002: { title: "Data file is damaged or of another kind", text: "Its header or size is not that of the declared format." },
+  CEC5003: { title: "Labels do not fit", text: "Labels are class indices, one a sample, within the number of classes." },
+  CEC5004: { title: "Image does not fit", text: "All samples of a set have one shape: use resize and crop." },
+  CEC5005: {
+    title: "Data does not fit the model's inputs",
+    text: "Each input needs an array of its type and shape, the first axis being the sample.",
+  },
+} as const satisfies Record<string, CodeText>;

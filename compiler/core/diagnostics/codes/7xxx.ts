@@ -1,0 +1,15 @@
+/** Codes about requirements and outputs. */
+import type { CodeText } from "./index.js";
+
+export const codes7 = {
+  CEC7001: { title: "Requirement does not hold", text: "The built model breaks a `require` line of the plan. No output was put into place." },
+  CEC7002: {
+    title: "Engines disagree",
+    text: "The emitted file gives other results in ONNX Runtime than in the native engine, beyond what rounding explains.",
+  },
+  CEC7003: { title: "Requirement cannot be measured", text: "What the requirement speaks of was not evaluated, or an engine for it is missing." },
+  CEC7004: {
+    title: "Output cannot be written",
+    text: "The folder cannot be created, the file not written, or the disk is full. No partial file is left.",
+  },
+} as const satisfies Record<string, CodeText>;

@@ -1,0 +1,2 @@
+export { type Code, codes } from "./codes/index.js";
+export * from "./diagnostic.js";

@@ -1,0 +1,3 @@
+import { unary } from "./_elementwise.js";
+
+export const acosh = unary("acosh", "inverse hyperbolic cosine", (x) => Math.acosh(x), { flops: 8 });

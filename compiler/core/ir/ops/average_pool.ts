@@ -1,0 +1,1 @@
+export { averagePool } from "./_pool.js";

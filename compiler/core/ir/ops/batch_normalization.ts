@@ -1,0 +1,36 @@
+import { z } from "zod";
+import { num } from "../graph.js";
+import { defineOp } from "../op.js";
+import { toNumbers } from "../tensor.js";
+import { tensorType, type Type } from "../types.js";
+import { attrs, bool01 } from "./_attrs.js";
+import { need } from "./_eval.js";
+import { needRank, product, unknown } from "./_infer.js";
+import { normalizeChannels } from "./_norm.js";
+
+/** Batch normalization; in training mode it also gives running statistics. Source: ONNX BatchNormalization. */
+export const batchNormalization = defineOp({
+  kind: "batch_normalization",
+  summary: "Per-channel affine by mean and variance: operands x, scale, bias, mean, var",
+  attrs: attrs({ epsilon: z.number().optional(), momentum: z.number().optional(), training_mode: bool01.optional() }),
+  inputs: [5, 5],
+  outputs: [1, 3],
+  infer(ctx) {
+    const x = ctx.type(0);
+    if (x === null) return unknown(ctx);
+    const c = needRank(ctx, 0, 1)?.[1];
+    for (let i = 1; i < 5; i++) {
+      const s = needRank(ctx, i, 1, 1);
+      if (typeof c === "number" && typeof s?.[0] === "number" && s[0] !== c) ctx.fail(`operand ${i} has ${s[0]} entries for ${c} channels`);
+    }
+    const statistics = (i: number): Type => tensorType(ctx.type(i)?.elem ?? x.elem, ctx.shape(i));
+    return { types: [tensorType(x.elem, x.shape), statistics(3), statistics(4)].slice(0, ctx.outputCount) };
+  },
+  cost: (_, { outputs }) => ({ macs: product(outputs[0] ?? []), flops: 0 }),
+  evaluate(op, inputs) {
+    if (num(op, "training_mode", 0) === 1) throw new RangeError("training mode is not evaluated");
+    const [x, ...rest] = [0, 1, 2, 3, 4].map((i) => need(inputs, i));
+    const [scale, bias, mean, variance] = rest.map(toNumbers) as [Float64Array, Float64Array, Float64Array, Float64Array];
+    return [normalizeChannels(x!, scale, bias, mean, variance, num(op, "epsilon", 1e-5))];
+  },
+});

@@ -1,0 +1,3 @@
+import { unary } from "./_elementwise.js";
+
+export const cos = unary("cos", "cosine", (x) => Math.cos(x), { flops: 8 });

@@ -1,0 +1,1 @@
+export { lpPool } from "./_pool.js";

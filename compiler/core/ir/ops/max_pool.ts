@@ -1,0 +1,1 @@
+export { maxPool } from "./_pool.js";

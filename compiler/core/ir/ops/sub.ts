@@ -1,0 +1,3 @@
+import { arithmetic } from "./_elementwise.js";
+
+export const sub = arithmetic("sub", "a - b", (a, b) => a - b, (a, b) => a! - b!);

@@ -1,0 +1,50 @@
+// The dispatch table: for each kernel family the variant to use on a given instruction-set level.
+#pragma once
+
+#include <vector>
+
+#include "common.h"
+#include "dwconv_f32/dwconv_f32.h"
+#include "dwconv_u8s8_s32/dwconv_u8s8_s32.h"
+#include "elementwise_f32/elementwise_f32.h"
+#include "gemm_f32/gemm_f32.h"
+#include "gemm_u8s8_s32/gemm_u8s8_s32.h"
+#include "layout/layout.h"
+#include "pool/pool.h"
+#include "quantize_8bit/quantize_8bit.h"
+#include "rows_f32/rows_f32.h"
+#include "stats_f32/stats_f32.h"
+
+namespace cec {
+
+struct KernelTable {
+  Isa isa;  ///< the level that the table was made for; single variants may be of a lower one
+  const GemmF32Variant* gemm_f32;
+  const GemmQVariant* gemm_q;
+  const DwconvF32Variant* dwconv_f32;
+  const DwconvQVariant* dwconv_q;
+  const PoolVariant* pool;
+  const ElementwiseF32Variant* elementwise;
+  const RowsF32Variant* rows;
+  const Quantize8Variant* quantize;
+  const LayoutVariant* layout;
+  const StatsF32Variant* stats;
+};
+
+/// The table for active_isa(). Packed weights belong to the table whose pack made them.
+const KernelTable& kernels();
+
+/// The table for one level. Calling its kernels needs isa_supported(isa).
+const KernelTable& kernels_for(Isa isa);
+
+/// One line per variant, for `cec doctor` and bench tables.
+struct KernelInfo {
+  const char* family;
+  const char* name;
+  Isa isa;
+  bool supported;  ///< runs on this machine
+  bool selected;   ///< the pick of kernels()
+};
+std::vector<KernelInfo> list_kernels();
+
+}  // namespace cec

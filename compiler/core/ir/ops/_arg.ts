@@ -17,7 +17,13 @@ export function argOp<K extends string>(kind: K, summary: string, better: (a: nu
       const s = ctx.shape(0);
       if (s === null) return one(checked(ctx, "i64", null));
       const axis = axisOf(ctx, num(ctx.op, "axis", 0), s.length);
-      return one(checked(ctx, "i64", s.flatMap((d, i) => (i !== axis ? [d] : num(ctx.op, "keepdims", 1) ? [1] : []))));
+      return one(
+        checked(
+          ctx,
+          "i64",
+          s.flatMap((d, i) => (i !== axis ? [d] : num(ctx.op, "keepdims", 1) ? [1] : [])),
+        ),
+      );
     },
     evaluate(op, inputs) {
       const x = need(inputs, 0);

@@ -3,10 +3,9 @@ import type { z } from "zod";
 import type { Attrs, Op } from "../graph.js";
 import { defineOp, type OpDefinition } from "../op.js";
 import { countOf, fromNumbers, type Tensor, toNumbers } from "../tensor.js";
-import { elementTypes, type ElementType } from "../types.js";
-import { fused, none } from "./_attrs.js";
-import { attrs as schema } from "./_attrs.js";
-import { type BigMap, mapTensors, need, type NumberMap } from "./_eval.js";
+import { type Dim, type ElementType, elementTypes, sameDim, UNKNOWN_DIM } from "../types.js";
+import { fused, none, attrs as schema } from "./_attrs.js";
+import { type BigMap, mapTensors, type NumberMap, need } from "./_eval.js";
 import { broadcastOp, like, mapContent, withContent } from "./_infer.js";
 
 const count = (shapes: readonly (readonly number[])[]): number => countOf(shapes[0] ?? []);
@@ -30,7 +29,13 @@ export function unary<K extends string>(
       const x = need(inputs, 0);
       const { big } = options;
       if (big !== undefined && (x.type === "i64" || x.type === "u64")) return [{ ...x, data: (x.data as BigInt64Array).map(big) }];
-      return [fromNumbers(x.type, x.dims, toNumbers(x).map((v) => f(v, op, x.type)))];
+      return [
+        fromNumbers(
+          x.type,
+          x.dims,
+          toNumbers(x).map((v) => f(v, op, x.type)),
+        ),
+      ];
     },
   });
 }
@@ -41,7 +46,7 @@ export function arithmetic<K extends string>(
   summary: string,
   f: (a: number, b: number, isInteger: boolean) => number,
   big: BigMap | undefined,
-  options: { readonly attrs?: z.ZodType<Attrs> } = {},
+  options: { readonly attrs?: z.ZodType<Attrs>; readonly symbolic?: (values: readonly Dim[]) => Dim } = {},
 ): OpDefinition & { readonly kind: K } {
   return defineOp({
     kind,
@@ -49,26 +54,45 @@ export function arithmetic<K extends string>(
     attrs: options.attrs ?? none,
     inputs: [2, 2],
     outputs: [1, 1],
-    infer: (ctx) => withContent(broadcastOp(ctx), mapContent([ctx.content(0), ctx.content(1)], ([a, b]) => f(a as number, b as number, true))),
+    infer: (ctx) =>
+      withContent(
+        broadcastOp(ctx),
+        mapContent([ctx.content(0), ctx.content(1)], ([a, b]) => f(a as number, b as number, true), options.symbolic),
+      ),
     cost: (_, { outputs }) => ({ macs: 0, flops: count(outputs) }),
     evaluate(op, inputs) {
       const a = need(inputs, 0);
       const b = need(inputs, 1);
       const integer = elementTypes[a.type].kind === "int" || elementTypes[a.type].kind === "uint";
-      return [activate(op, mapTensors([a, b], a.type, (x, y) => f(x as number, y as number, integer), big))];
+      return [
+        activate(
+          op,
+          mapTensors([a, b], a.type, (x, y) => f(x as number, y as number, integer), big),
+        ),
+      ];
     },
   });
 }
 
 /** Two operands of one type, result bool. */
-export function comparison<K extends string>(kind: K, summary: string, f: NumberMap, big: ((a: bigint, b: bigint) => boolean) | undefined): OpDefinition & { readonly kind: K } {
+export function comparison<K extends string>(
+  kind: K,
+  summary: string,
+  f: NumberMap,
+  big: ((a: bigint, b: bigint) => boolean) | undefined,
+  symbolic?: (values: readonly Dim[]) => Dim,
+): OpDefinition & { readonly kind: K } {
   return defineOp({
     kind,
     summary,
     attrs: none,
     inputs: [2, 2],
     outputs: [1, 1],
-    infer: (ctx) => broadcastOp(ctx, "bool"),
+    infer: (ctx) =>
+      withContent(
+        broadcastOp(ctx, "bool"),
+        mapContent([ctx.content(0), ctx.content(1)], (v) => Number(f(...v)), symbolic),
+      ),
     cost: (_, { outputs }) => ({ macs: 0, flops: count(outputs) }),
     evaluate(_, inputs) {
       const a = need(inputs, 0);
@@ -94,7 +118,15 @@ export function variadic<K extends string>(kind: K, summary: string, f: NumberMa
     attrs: none,
     inputs: [1, Number.POSITIVE_INFINITY],
     outputs: [1, 1],
-    infer: (ctx) => withContent(broadcastOp(ctx), mapContent(Array.from({ length: ctx.inputCount }, (_, i) => ctx.content(i)), (v) => f(...v))),
+    infer: (ctx) =>
+      withContent(
+        broadcastOp(ctx),
+        mapContent(
+          Array.from({ length: ctx.inputCount }, (_, i) => ctx.content(i)),
+          (v) => f(...v),
+          (v) => (v.every((d) => sameDim(d, v[0] as Dim)) ? (v[0] as Dim) : UNKNOWN_DIM),
+        ),
+      ),
     cost: (op, { outputs }) => ({ macs: 0, flops: count(outputs) * Math.max(1, op.inputs.length - 1) }),
     evaluate(_, inputs) {
       const all = inputs.map((_, i) => need(inputs, i));
@@ -109,7 +141,11 @@ export function activate(op: { readonly attrs: Attrs }, t: Tensor): Tensor {
   if (activation === undefined) return t;
   const low = activation === "relu" ? 0 : Number(op.attrs["clip_min"] ?? Number.NEGATIVE_INFINITY);
   const high = activation === "relu" ? Number.POSITIVE_INFINITY : Number(op.attrs["clip_max"] ?? Number.POSITIVE_INFINITY);
-  return fromNumbers(t.type, t.dims, toNumbers(t).map((v) => Math.min(high, Math.max(low, v))));
+  return fromNumbers(
+    t.type,
+    t.dims,
+    toNumbers(t).map((v) => Math.min(high, Math.max(low, v))),
+  );
 }
 
 export const fusedAttrs = schema(fused);

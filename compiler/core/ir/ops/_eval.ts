@@ -71,13 +71,15 @@ export function mapTensors(inputs: readonly Tensor[], type: ElementType, f: Numb
   const dims = broadcastDims(inputs.map((t) => t.dims));
   const n = countOf(dims);
   const same = inputs.every((t) => t.data.length === n);
-  const offsets = same ? null : inputs.map((t) => {
-    const o = new Uint32Array(n);
-    walk(dims, broadcastStrides(t.dims, dims), (offset, i) => {
-      o[i] = offset;
-    });
-    return o;
-  });
+  const offsets = same
+    ? null
+    : inputs.map((t) => {
+        const o = new Uint32Array(n);
+        walk(dims, broadcastStrides(t.dims, dims), (offset, i) => {
+          o[i] = offset;
+        });
+        return o;
+      });
   const at = (k: number, i: number): number => (offsets === null ? i : ((offsets[k] as Uint32Array)[i] as number));
   if (big !== undefined && inputs.some((t) => isBig(t.type))) {
     const out = zeros(type, dims);

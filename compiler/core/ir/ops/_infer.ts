@@ -1,5 +1,5 @@
 /** Shape rules that several op kinds share. */
-import type { Inferred, InferContext } from "../op.js";
+import type { InferContext, Inferred } from "../op.js";
 import { type Dim, type ElementType, type Shape, type TensorType, type Type, tensorType, UNKNOWN, UNKNOWN_DIM } from "../types.js";
 
 /** Largest element count that shape inference accepts: a tensor beyond it cannot exist. */
@@ -46,7 +46,11 @@ export function broadcast(ctx: InferContext, shapes: readonly (Shape | null)[]):
       const d = at < 0 ? 1 : (s[at] as Dim);
       if (d === 1 || d === dim) continue;
       if (dim === 1) dim = d;
-      else if (typeof d === "number" && typeof dim === "number") ctx.fail(`shapes ${shapes.map((x) => `[${x?.join(", ")}]`).join(" and ")} do not broadcast`, `dimension ${i} from the left is ${dim} and ${d}`);
+      else if (typeof d === "number" && typeof dim === "number")
+        ctx.fail(
+          `shapes ${shapes.map((x) => `[${x?.join(", ")}]`).join(" and ")} do not broadcast`,
+          `dimension ${i} from the left is ${dim} and ${d}`,
+        );
       else dim = typeof d === "number" ? d : typeof dim === "number" ? dim : UNKNOWN_DIM;
     }
     out.push(dim);
@@ -69,32 +73,45 @@ export const needSameElem = (ctx: InferContext, indices: readonly number[]): Ten
 export function broadcastOp(ctx: InferContext, elem?: ElementType): Inferred {
   const indices = Array.from({ length: ctx.inputCount }, (_, i) => i);
   const t = needSameElem(ctx, indices);
-  const shape = broadcast(ctx, indices.map((i) => ctx.shape(i)));
+  const shape = broadcast(
+    ctx,
+    indices.map((i) => ctx.shape(i)),
+  );
   return t === null && elem === undefined ? unknown(ctx) : one(checked(ctx, elem ?? (t as TensorType).elem, shape));
 }
 
 export const needRank = (ctx: InferContext, i: number, least: number, most = Number.POSITIVE_INFINITY): Shape | null => {
   const s = ctx.shape(i);
-  if (s !== null && (s.length < least || s.length > most)) ctx.fail(`operand ${i} has rank ${s.length}`, least === most ? `rank ${least} is expected` : `rank ${least} or more is expected`);
+  if (s !== null && (s.length < least || s.length > most))
+    ctx.fail(`operand ${i} has rank ${s.length}`, least === most ? `rank ${least} is expected` : `rank ${least} or more is expected`);
   return s;
 };
 
-/** Element-wise arithmetic on known contents (shape computations); `"?"` where an element is not known. */
-export function mapContent(contents: readonly (readonly Dim[] | null)[], f: (values: readonly number[]) => number): readonly Dim[] | undefined {
+/**
+ * Element-wise arithmetic on known contents (shape computations); `"?"` where an element is not known. `symbolic` may tell a result from operands
+ * that are symbols (x * 1 is x).
+ */
+export function mapContent(
+  contents: readonly (readonly Dim[] | null)[],
+  f: (values: readonly number[]) => number,
+  symbolic: (values: readonly Dim[]) => Dim = () => UNKNOWN_DIM,
+): readonly Dim[] | undefined {
   if (contents.some((c) => c === null)) return undefined;
-  const length = Math.max(...contents.map((c) => (c as readonly Dim[]).length));
+  const all = contents as readonly (readonly Dim[])[];
+  const length = all.some((c) => c.length === 0) ? 0 : Math.max(...all.map((c) => c.length));
   return Array.from({ length }, (_, i) => {
-    const values = contents.map((c) => ((c as readonly Dim[]).length === 1 ? (c as readonly Dim[])[0] : (c as readonly Dim[])[i]) as Dim);
-    if (!values.every((v) => typeof v === "number")) return UNKNOWN_DIM;
+    const values = all.map((c) => (c.length === 1 ? c[0] : c[i]) as Dim | undefined);
+    if (values.some((v) => v === undefined)) return UNKNOWN_DIM;
+    if (!values.every((v) => typeof v === "number")) return symbolic(values as Dim[]);
     const v = f(values as number[]);
     return Number.isSafeInteger(v) ? v : UNKNOWN_DIM;
   });
 }
 
-/** Content of a rank 0 or 1 integer op; only integers have contents. */
+/** Content of a rank 0 or 1 integer (or bool) op; others have none. */
 export const withContent = (inferred: Inferred, content: readonly Dim[] | null | undefined): Inferred => {
   const t = inferred.types[0];
-  const integers = t?.kind === "tensor" && (t.elem === "i64" || t.elem === "i32") && (t.shape === null || t.shape.length <= 1);
+  const integers = t?.kind === "tensor" && (t.elem === "i64" || t.elem === "i32" || t.elem === "bool") && (t.shape === null || t.shape.length <= 1);
   return content == null || !integers ? inferred : { ...inferred, content };
 };
 
@@ -113,10 +130,16 @@ export interface Windows {
   readonly out: readonly Dim[];
 }
 
-const list = (v: unknown, n: number, otherwise: number): number[] => (Array.isArray(v) && v.length > 0 ? (v as number[]) : new Array<number>(n).fill(otherwise));
+const list = (v: unknown, n: number, otherwise: number): number[] =>
+  Array.isArray(v) && v.length > 0 ? (v as number[]) : new Array<number>(n).fill(otherwise);
 
 /** Window geometry from attributes kernel_shape, strides, dilations, pads, auto_pad, ceil_mode. `kernel` overrides kernel_shape. */
-export function windows(attrs: Readonly<Record<string, unknown>>, spatial: readonly Dim[], kernel: readonly number[], reject: (what: string, why?: string) => never): Windows {
+export function windows(
+  attrs: Readonly<Record<string, unknown>>,
+  spatial: readonly Dim[],
+  kernel: readonly Dim[],
+  reject: (what: string, why?: string) => never,
+): Windows {
   const n = spatial.length;
   const strides = list(attrs["strides"], n, 1);
   const dilations = list(attrs["dilations"], n, 1);
@@ -125,14 +148,16 @@ export function windows(attrs: Readonly<Record<string, unknown>>, spatial: reado
   if (strides.length !== n) reject(`strides has ${strides.length} entries for ${n} spatial axes`);
   if (dilations.length !== n) reject(`dilations has ${dilations.length} entries for ${n} spatial axes`);
   if (pads.length !== 2 * n) reject(`pads has ${pads.length} entries for ${n} spatial axes`, "it holds all begins, then all ends");
-  if (kernel.some((k) => k < 1) || strides.some((s) => s < 1) || dilations.some((d) => d < 1)) reject("kernel, strides and dilations must be at least 1");
+  if (kernel.some((k) => typeof k === "number" && k < 1) || strides.some((s) => s < 1) || dilations.some((d) => d < 1))
+    reject("kernel, strides and dilations must be at least 1");
   const auto = (attrs["auto_pad"] as string | undefined) ?? "NOTSET";
   const ceil = attrs["ceil_mode"] === 1 || attrs["ceil_mode"] === true;
   const axes: WindowAxis[] = [];
   const out: Dim[] = [];
   for (let i = 0; i < n; i++) {
     const size = spatial[i] as Dim;
-    const k = kernel[i] as number;
+    const known = kernel[i];
+    const k = typeof known === "number" ? known : 1;
     const stride = strides[i] as number;
     const dilation = dilations[i] as number;
     const extent = (k - 1) * dilation + 1;
@@ -153,9 +178,11 @@ export function windows(attrs: Readonly<Record<string, unknown>>, spatial: reado
         result = (ceil ? Math.ceil(room / stride) : Math.floor(room / stride)) + 1;
         // A window that would start in the end padding is dropped (PyTorch's rule, taken up by ONNX in opset 22).
         if (ceil && (result - 1) * stride >= size + padBegin) result--;
-        if (room < 0) reject(`axis ${i}: the kernel's extent ${extent} is larger than the padded size ${size + padBegin + padEnd}`);
+        if (room < 0 && typeof known === "number")
+          reject(`axis ${i}: the kernel's extent ${extent} is larger than the padded size ${size + padBegin + padEnd}`);
       } else if (stride === 1 && padBegin + padEnd === extent - 1) result = size;
     }
+    if (typeof known !== "number") result = UNKNOWN_DIM;
     axes.push({ kernel: k, stride, dilation, padBegin, padEnd });
     out.push(result);
   }
@@ -163,3 +190,73 @@ export function windows(attrs: Readonly<Record<string, unknown>>, spatial: reado
 }
 
 export const product = (v: readonly number[]): number => v.reduce((a, b) => a * b, 1);
+
+/** Product of dimensions, `"?"` when one is not known; a single symbol among ones stands for itself. */
+export function productDim(dims: Shape): Dim {
+  let n = 1;
+  let symbol: Dim | null = null;
+  for (const d of dims) {
+    if (typeof d === "number") n *= d;
+    else if (symbol === null) symbol = d;
+    else symbol = UNKNOWN_DIM;
+  }
+  if (n === 0 || symbol === null) return n;
+  return n === 1 ? symbol : UNKNOWN_DIM;
+}
+
+export const addDim = (a: Dim, b: Dim): Dim => (typeof a === "number" && typeof b === "number" ? a + b : a === 0 ? b : b === 0 ? a : UNKNOWN_DIM);
+
+/** Whether operand `i` was given, known or not. */
+export const present = (ctx: InferContext, i: number): boolean => ctx.op.inputs[i] != null;
+
+/** All integers of operand `i`, or `null` when one of them is not known. */
+export function intsOf(ctx: InferContext, i: number): readonly number[] | null {
+  const content = ctx.content(i);
+  if (content !== null) return content.every((d) => typeof d === "number") ? (content as readonly number[]) : null;
+  const t = ctx.type(i);
+  if (t === null || (t.elem !== "i64" && t.elem !== "i32")) return null;
+  const c = ctx.constant(i);
+  return c === null ? null : Array.from(c.data as BigInt64Array, Number);
+}
+
+/** The one integer of a scalar operand, or `null`. */
+export const intOf = (ctx: InferContext, i: number): number | null => {
+  const v = intsOf(ctx, i);
+  return v === null ? null : (v[0] ?? null);
+};
+
+/** Number of elements of the rank 1 operand `i`, or `null`. */
+export const lengthOf = (ctx: InferContext, i: number): number | null => {
+  const s = ctx.shape(i);
+  const d = s?.length === 1 ? s[0] : undefined;
+  return typeof d === "number" ? d : (ctx.content(i)?.length ?? null);
+};
+
+export const unknownShape = (rank: number): Dim[] => new Array<Dim>(rank).fill(UNKNOWN_DIM);
+
+/** Rejects operand `i` when its element type is known and not among `allowed`. */
+export function needElem(ctx: InferContext, i: number, allowed: readonly ElementType[]): void {
+  const t = ctx.type(i);
+  if (t !== null && !allowed.includes(t.elem)) ctx.fail(`operand ${i} is of type ${t.elem}`, `allowed are ${allowed.join(", ")}`);
+}
+
+export const floatTypes: readonly ElementType[] = ["f32", "f16", "bf16", "f64"];
+export const numericTypes: readonly ElementType[] = [...floatTypes, "i64", "i32", "i16", "i8", "u64", "u32", "u16", "u8"];
+
+/** Rejects when both dimensions are numbers and differ. */
+export function needEqual(ctx: InferContext, a: Dim | undefined, b: Dim | undefined, what: string, why?: string): void {
+  if (typeof a === "number" && typeof b === "number" && a !== b) ctx.fail(`${what}: ${a} and ${b}`, why);
+}
+
+/** The surer of two dimensions that must be equal. */
+export const betterDim = (a: Dim, b: Dim): Dim => (typeof a === "number" ? a : typeof b === "number" ? b : a === UNKNOWN_DIM ? b : a);
+
+/** Distinct non-negative axes, ascending as given. */
+export function axesOf(ctx: InferContext, axes: readonly number[], rank: number): number[] {
+  const out = axes.map((a) => axisOf(ctx, a, rank));
+  if (new Set(out).size !== out.length) ctx.fail(`axes [${axes.join(", ")}] name an axis twice`);
+  return out;
+}
+
+/** Number of elements of a known shape; 0 for an absent one. */
+export const elementsOf = (dims: readonly number[] | null | undefined): number => (dims == null ? 0 : product(dims));

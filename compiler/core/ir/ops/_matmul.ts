@@ -11,7 +11,8 @@ export function matmulShape(ctx: InferContext, a: Shape | null, b: Shape | null)
   const left = a.length === 1 ? [1, ...a] : a;
   const right = b.length === 1 ? [...b, 1] : b;
   const [k, l] = [left[left.length - 1] as Dim, right[right.length - 2] as Dim];
-  if (typeof k === "number" && typeof l === "number" && k !== l) ctx.fail(`inner sizes are ${k} and ${l}`, "the last axis of a must equal the second last of b");
+  if (typeof k === "number" && typeof l === "number" && k !== l)
+    ctx.fail(`inner sizes are ${k} and ${l}`, "the last axis of a must equal the second last of b");
   const batch = broadcast(ctx, [left.slice(0, -2), right.slice(0, -2)]);
   const rows: Dim[] = a.length === 1 ? [] : [left[left.length - 2] ?? UNKNOWN_DIM];
   const columns: Dim[] = b.length === 1 ? [] : [right[right.length - 1] ?? UNKNOWN_DIM];

@@ -7,18 +7,33 @@ import { broadcastStrides, need, normal, walk } from "./_eval.js";
 import { axisOf, like, product } from "./_infer.js";
 
 /** Per-channel affine with given statistics: y = scale * (x - mean) / sqrt(var + epsilon) + bias; channel is axis 1. */
-export function normalizeChannels(x: Tensor, scale: ArrayLike<number>, bias: ArrayLike<number>, mean: ArrayLike<number>, variance: ArrayLike<number>, epsilon: number): Tensor {
+export function normalizeChannels(
+  x: Tensor,
+  scale: ArrayLike<number>,
+  bias: ArrayLike<number>,
+  mean: ArrayLike<number>,
+  variance: ArrayLike<number>,
+  epsilon: number,
+): Tensor {
   const v = toNumbers(x);
   const channels = x.dims[1] ?? 1;
   const area = product(x.dims.slice(2));
-  return fromNumbers(x.type, x.dims, v.map((e, i) => {
-    const c = Math.floor(i / area) % channels;
-    return ((e - (mean[c] as number)) / Math.sqrt((variance[c] as number) + epsilon)) * (scale[c] as number) + (bias[c] as number);
-  }));
+  return fromNumbers(
+    x.type,
+    x.dims,
+    v.map((e, i) => {
+      const c = Math.floor(i / area) % channels;
+      return ((e - (mean[c] as number)) / Math.sqrt((variance[c] as number) + epsilon)) * (scale[c] as number) + (bias[c] as number);
+    }),
+  );
 }
 
 /** Groups of `size` consecutive values are normalized to zero mean and unit variance. Returns also mean and 1/std per group. */
-export function normalizeGroups(v: Float64Array, size: number, epsilon: number): { readonly y: Float64Array; readonly mean: number[]; readonly invStd: number[] } {
+export function normalizeGroups(
+  v: Float64Array,
+  size: number,
+  epsilon: number,
+): { readonly y: Float64Array; readonly mean: number[]; readonly invStd: number[] } {
   const y = new Float64Array(v.length);
   const mean: number[] = [];
   const invStd: number[] = [];
@@ -92,4 +107,3 @@ export function affine(x: Tensor, y: Float64Array, scale: Tensor, bias: Tensor |
   }
   return fromNumbers(x.type, x.dims, y);
 }
-

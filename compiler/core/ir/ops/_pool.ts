@@ -2,7 +2,7 @@
 import { num, nums } from "../graph.js";
 import { defineOp, type InferContext, type Inferred, type OpDefinition } from "../op.js";
 import { fromNumbers, tensor, toNumbers } from "../tensor.js";
-import { type Dim, tensorType, type Type } from "../types.js";
+import { type Dim, type Type, tensorType } from "../types.js";
 import { attrs, bool01, int, window } from "./_attrs.js";
 import { need } from "./_eval.js";
 import { checked, needRank, one, product, unknown, windows } from "./_infer.js";
@@ -23,7 +23,10 @@ function poolInfer(ctx: InferContext): Inferred {
 }
 
 const poolAttrs = { ...window, ceil_mode: bool01.optional() };
-const poolCost: NonNullable<OpDefinition["cost"]> = (op, { outputs }) => ({ macs: 0, flops: product(outputs[0] ?? []) * product(nums(op, "kernel_shape")) });
+const poolCost: NonNullable<OpDefinition["cost"]> = (op, { outputs }) => ({
+  macs: 0,
+  flops: product(outputs[0] ?? []) * product(nums(op, "kernel_shape")),
+});
 
 /** Max pooling, with indices as second output. Source: ONNX MaxPool. */
 export const maxPool = defineOp({
@@ -95,7 +98,13 @@ export const averagePool = defineOp({
       if (input >= 0 || (includePad && counted)) counts[o]!++;
       if (input >= 0) for (let p = 0; p < n * c; p++) y[p * outs + o]! += xv[p * area + input] as number;
     });
-    return [fromNumbers(x.type, [n, c, ...g.out], y.map((v, i) => v / (counts[i % outs] as number)))];
+    return [
+      fromNumbers(
+        x.type,
+        [n, c, ...g.out],
+        y.map((v, i) => v / (counts[i % outs] as number)),
+      ),
+    ];
   },
 });
 
@@ -117,11 +126,23 @@ export const lpPool = defineOp({
     visitWindows(g, spatial, (o, _, input) => {
       if (input >= 0) for (let q = 0; q < n * c; q++) y[q * outs + o]! += Math.abs(xv[q * area + input] as number) ** p;
     });
-    return [fromNumbers(x.type, [n, c, ...g.out], y.map((v) => v ** (1 / p)))];
+    return [
+      fromNumbers(
+        x.type,
+        [n, c, ...g.out],
+        y.map((v) => v ** (1 / p)),
+      ),
+    ];
   },
 });
 
-export function globalPool<K extends string>(kind: K, summary: string, start: number, step: (a: number, b: number) => number, finish: (v: number, area: number) => number): OpDefinition & { readonly kind: K } {
+export function globalPool<K extends string>(
+  kind: K,
+  summary: string,
+  start: number,
+  step: (a: number, b: number) => number,
+  finish: (v: number, area: number) => number,
+): OpDefinition & { readonly kind: K } {
   return defineOp({
     kind,
     summary,

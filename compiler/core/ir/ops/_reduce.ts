@@ -25,7 +25,13 @@ function infer(ctx: InferContext): Inferred {
 export function reduction<K extends string>(
   kind: K,
   summary: string,
-  f: { readonly start: number; readonly step: (a: number, x: number) => number; readonly finish?: (a: number, n: number) => number; readonly big?: (a: bigint, x: bigint) => bigint; readonly map?: (x: number) => number },
+  f: {
+    readonly start: number;
+    readonly step: (a: number, x: number) => number;
+    readonly finish?: (a: number, n: number) => number;
+    readonly big?: (a: bigint, x: bigint) => bigint;
+    readonly map?: (x: number) => number;
+  },
 ): OpDefinition & { readonly kind: K } {
   return defineOp({
     kind,

@@ -1,7 +1,7 @@
 /** Convolution and pooling: geometry and scalar reference loops over any number of spatial axes. */
 import type { Attrs } from "../graph.js";
 import { countOf } from "../tensor.js";
-import { product, windows, type WindowAxis } from "./_infer.js";
+import { product, type WindowAxis, windows } from "./_infer.js";
 
 const reject = (what: string): never => {
   throw new RangeError(what);

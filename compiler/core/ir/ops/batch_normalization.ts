@@ -2,7 +2,7 @@ import { z } from "zod";
 import { num } from "../graph.js";
 import { defineOp } from "../op.js";
 import { toNumbers } from "../tensor.js";
-import { tensorType, type Type } from "../types.js";
+import { type Type, tensorType } from "../types.js";
 import { attrs, bool01 } from "./_attrs.js";
 import { need } from "./_eval.js";
 import { needRank, product, unknown } from "./_infer.js";

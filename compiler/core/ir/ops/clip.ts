@@ -16,9 +16,19 @@ export const clip = defineOp({
     const x = need(inputs, 0);
     const [low, high] = [inputs[1] ?? null, inputs[2] ?? null];
     if (isBig(x.type)) {
-      const bound = (t: Tensor | null): bigint | null => (t === null ? null : (t.data as BigInt64Array)[0] ?? null);
+      const bound = (t: Tensor | null): bigint | null => (t === null ? null : ((t.data as BigInt64Array)[0] ?? null));
       const [a, b] = [bound(low), bound(high)];
-      return [mapTensors([x], x.type, (v) => v!, (v) => { const w = a !== null && v! < a ? a : v!; return b !== null && w > b ? b : w; })];
+      return [
+        mapTensors(
+          [x],
+          x.type,
+          (v) => v!,
+          (v) => {
+            const w = a !== null && v! < a ? a : v!;
+            return b !== null && w > b ? b : w;
+          },
+        ),
+      ];
     }
     const a = low === null ? Number.NEGATIVE_INFINITY : (toNumbers(low)[0] as number);
     const b = high === null ? Number.POSITIVE_INFINITY : (toNumbers(high)[0] as number);

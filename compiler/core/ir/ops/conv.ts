@@ -4,8 +4,8 @@ import { defineOp, type InferContext } from "../op.js";
 import { fromNumbers, toNumbers } from "../tensor.js";
 import type { Dim, Shape } from "../types.js";
 import { attrs, fused, int, window } from "./_attrs.js";
-import { need } from "./_eval.js";
 import { activate } from "./_elementwise.js";
+import { need } from "./_eval.js";
 import { checked, needRank, needSameElem, one, product, unknown, windows } from "./_infer.js";
 import { convolve } from "./_window.js";
 
@@ -18,7 +18,10 @@ export function convShape(ctx: InferContext, x: Shape | null, w: Shape | null): 
   const [o, cg, ...kernel] = w as [Dim, Dim, ...Dim[]];
   if (group < 1) ctx.fail(`group is ${group}`);
   if (typeof c === "number" && typeof cg === "number" && c !== cg * group) {
-    ctx.fail(`the data has ${c} channels, the weights take ${cg} in each of ${group} groups`, "input channels must equal weight channels times group");
+    ctx.fail(
+      `the data has ${c} channels, the weights take ${cg} in each of ${group} groups`,
+      "input channels must equal weight channels times group",
+    );
   }
   if (typeof o === "number" && o % group !== 0) ctx.fail(`${o} output channels do not divide into ${group} groups`);
   const given = nums(ctx.op, "kernel_shape");
@@ -39,7 +42,8 @@ export const conv = defineOp({
     const w = needRank(ctx, 1, 3);
     const t = needSameElem(ctx, [0, 1, 2, 3]);
     const bias = needRank(ctx, 2, 1, 1);
-    if (typeof bias?.[0] === "number" && typeof w?.[0] === "number" && bias[0] !== w[0]) ctx.fail(`the bias has ${bias[0]} entries for ${w[0]} output channels`);
+    if (typeof bias?.[0] === "number" && typeof w?.[0] === "number" && bias[0] !== w[0])
+      ctx.fail(`the bias has ${bias[0]} entries for ${w[0]} output channels`);
     return t === null ? unknown(ctx) : one(checked(ctx, t.elem, convShape(ctx, x, w)));
   },
   cost(_, { inputs, outputs }) {

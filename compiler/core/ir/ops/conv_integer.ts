@@ -14,7 +14,10 @@ export const convInteger = defineOp({
   inputs: [2, 4],
   outputs: [1, 1],
   infer: (ctx) => one(checked(ctx, "i32", convShape(ctx, needRank(ctx, 0, 3), needRank(ctx, 1, 3)))),
-  cost: (op, shapes) => ({ macs: (shapes.outputs[0] ?? []).reduce((a, b) => a * b, 1) * (shapes.inputs[1] ?? []).slice(1).reduce((a, b) => a * b, 1), flops: 0 * op.inputs.length }),
+  cost: (op, shapes) => ({
+    macs: (shapes.outputs[0] ?? []).reduce((a, b) => a * b, 1) * (shapes.inputs[1] ?? []).slice(1).reduce((a, b) => a * b, 1),
+    flops: 0 * op.inputs.length,
+  }),
   evaluate(op, inputs) {
     const [x, w] = [need(inputs, 0), need(inputs, 1)];
     const zero = (t: Tensor | null | undefined): Float64Array => (t == null ? new Float64Array(1) : toNumbers(t));

@@ -1,3 +1,4 @@
+import type { Attrs } from "../graph.js";
 import { num, nums, str } from "../graph.js";
 import { defineOp } from "../op.js";
 import { fromNumbers, toNumbers } from "../tensor.js";
@@ -6,7 +7,6 @@ import { attrs, fused, int, ints, window } from "./_attrs.js";
 import { activate } from "./_elementwise.js";
 import { need } from "./_eval.js";
 import { checked, needRank, needSameElem, one, product, unknown } from "./_infer.js";
-import type { Attrs } from "../graph.js";
 
 export interface TransposeGeometry {
   readonly out: readonly Dim[];
@@ -19,7 +19,8 @@ export interface TransposeGeometry {
 export function transposeGeometry(attrs: Attrs, spatial: readonly Dim[], kernel: readonly number[]): TransposeGeometry {
   const n = spatial.length;
   const op = { attrs };
-  const fill = (name: string, v: number, count = n): readonly number[] => (nums(op, name).length > 0 ? nums(op, name) : new Array<number>(count).fill(v));
+  const fill = (name: string, v: number, count = n): readonly number[] =>
+    nums(op, name).length > 0 ? nums(op, name) : new Array<number>(count).fill(v);
   const [strides, dilations, extra, pads] = [fill("strides", 1), fill("dilations", 1), fill("output_padding", 0), fill("pads", 0, 2 * n)];
   const wanted = nums(op, "output_shape");
   const auto = str(op, "auto_pad", "NOTSET");

@@ -23,7 +23,8 @@ export const gemm = defineOp({
     if (a === null || b === null) return one(checked(ctx, t.elem, null));
     const [m, k] = num(ctx.op, "transA", 0) ? [a[1], a[0]] : a;
     const [l, n] = num(ctx.op, "transB", 0) ? [b[1], b[0]] : b;
-    if (typeof k === "number" && typeof l === "number" && k !== l) ctx.fail(`inner sizes are ${k} and ${l}`, "a must have as many columns as b has rows, after transposition");
+    if (typeof k === "number" && typeof l === "number" && k !== l)
+      ctx.fail(`inner sizes are ${k} and ${l}`, "a must have as many columns as b has rows, after transposition");
     const shape = [m as Dim, n as Dim];
     if (ctx.shape(2) !== null && broadcast(ctx, [shape, ctx.shape(2)])?.length !== 2) ctx.fail("c does not broadcast to the result");
     return one(checked(ctx, t.elem, shape));

@@ -28,6 +28,12 @@ export const groupNormalization = defineOp({
     const channels = x.dims[1] as number;
     const { y } = normalizeGroups(toNumbers(x), (channels / num(op, "num_groups", 1)) * area, num(op, "epsilon", 1e-5));
     const pick = (v: Float64Array, c: number): number => v[Math.floor((c * v.length) / channels)] as number;
-    return [fromNumbers(x.type, x.dims, y.map((v, i) => v * pick(scale, Math.floor(i / area) % channels) + pick(bias, Math.floor(i / area) % channels)))];
+    return [
+      fromNumbers(
+        x.type,
+        x.dims,
+        y.map((v, i) => v * pick(scale, Math.floor(i / area) % channels) + pick(bias, Math.floor(i / area) % channels)),
+      ),
+    ];
   },
 });

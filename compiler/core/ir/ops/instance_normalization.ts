@@ -25,6 +25,12 @@ export const instanceNormalization = defineOp({
     const area = product(x.dims.slice(2));
     const { y } = normalizeGroups(toNumbers(x), area, num(op, "epsilon", 1e-5));
     const channels = x.dims[1] as number;
-    return [fromNumbers(x.type, x.dims, y.map((v, i) => v * (scale[Math.floor(i / area) % channels] as number) + (bias[Math.floor(i / area) % channels] as number)))];
+    return [
+      fromNumbers(
+        x.type,
+        x.dims,
+        y.map((v, i) => v * (scale[Math.floor(i / area) % channels] as number) + (bias[Math.floor(i / area) % channels] as number)),
+      ),
+    ];
   },
 });

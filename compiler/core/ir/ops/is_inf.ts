@@ -1,9 +1,9 @@
-import { num } from "../graph.js";
+import { flag } from "../graph.js";
 import { defineOp } from "../op.js";
+import { tensorType } from "../types.js";
 import { attrs, bool01 } from "./_attrs.js";
 import { mapTensors, need } from "./_eval.js";
 import { one } from "./_infer.js";
-import { tensorType } from "../types.js";
 
 export const isInf = defineOp({
   kind: "is_inf",
@@ -13,8 +13,10 @@ export const isInf = defineOp({
   outputs: [1, 1],
   infer: (ctx) => one(tensorType("bool", ctx.shape(0))),
   evaluate(op, inputs) {
-    const up = num(op, "detect_positive", 1) === 1;
-    const down = num(op, "detect_negative", 1) === 1;
-    return [mapTensors([need(inputs, 0)], "bool", (x) => ((up && x === Number.POSITIVE_INFINITY) || (down && x === Number.NEGATIVE_INFINITY) ? 1 : 0))];
+    const up = flag(op, "detect_positive", true);
+    const down = flag(op, "detect_negative", true);
+    return [
+      mapTensors([need(inputs, 0)], "bool", (x) => ((up && x === Number.POSITIVE_INFINITY) || (down && x === Number.NEGATIVE_INFINITY) ? 1 : 0)),
+    ];
   },
 });

@@ -1,8 +1,8 @@
 import { defineOp } from "../op.js";
+import { tensorType } from "../types.js";
 import { none } from "./_attrs.js";
 import { mapTensors, need } from "./_eval.js";
 import { one } from "./_infer.js";
-import { tensorType } from "../types.js";
 
 export const isNan = defineOp({
   kind: "is_nan",

@@ -21,7 +21,10 @@ export const layerNormalization = defineOp({
     if (x.shape === null) return { types: [x, tensorType("f32", null), tensorType("f32", null)].slice(0, ctx.outputCount) };
     const axis = axisOf(ctx, num(ctx.op, "axis", -1), x.shape.length);
     for (const i of [1, 2]) broadcast(ctx, [x.shape, ctx.shape(i) ?? []]);
-    const statistics = tensorType("f32", x.shape.map((d, i) => (i < axis ? d : 1)));
+    const statistics = tensorType(
+      "f32",
+      x.shape.map((d, i) => (i < axis ? d : 1)),
+    );
     return { types: [tensorType(x.elem, x.shape), statistics, statistics].slice(0, ctx.outputCount) };
   },
   cost: (_, { outputs }) => ({ macs: 0, flops: 8 * product(outputs[0] ?? []) }),

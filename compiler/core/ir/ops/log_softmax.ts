@@ -1,4 +1,4 @@
-import { alongAxis, softmaxRow } from "./_norm.js";
+import { alongAxis } from "./_norm.js";
 
 export const logSoftmax = alongAxis("log_softmax", "log of softmax along an axis", (row) => {
   const top = row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);

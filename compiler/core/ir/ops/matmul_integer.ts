@@ -20,7 +20,10 @@ export const matmulInteger = defineOp({
     const zero = (t: Tensor | null | undefined): Float64Array => (t == null ? new Float64Array(1) : toNumbers(t));
     const [az, bz] = [zero(inputs[2]), zero(inputs[3])];
     const pick = (z: Float64Array, i: number): number => z[z.length === 1 ? 0 : i % z.length] as number;
-    const y = matmulValues({ dims: a.dims, at: (i, row) => (av[i] as number) - pick(az, row) }, { dims: b.dims, at: (i, column) => (bv[i] as number) - pick(bz, column) });
+    const y = matmulValues(
+      { dims: a.dims, at: (i, row) => (av[i] as number) - pick(az, row) },
+      { dims: b.dims, at: (i, column) => (bv[i] as number) - pick(bz, column) },
+    );
     return [fromNumbers("i32", y.dims, y.data)];
   },
 });

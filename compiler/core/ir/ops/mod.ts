@@ -1,4 +1,4 @@
-import { num } from "../graph.js";
+import { flag } from "../graph.js";
 import { defineOp } from "../op.js";
 import { attrs, bool01 } from "./_attrs.js";
 import { mapTensors, need } from "./_eval.js";
@@ -13,9 +13,16 @@ export const mod = defineOp({
   infer: (ctx) => broadcastOp(ctx),
   evaluate(op, inputs) {
     const a = need(inputs, 0);
-    const c = num(op, "fmod", 0) === 1;
+    const c = flag(op, "fmod");
     const floorMod = (x: number, y: number): number => x - Math.floor(x / y) * y;
-    const floorModBig = (x: bigint, y: bigint): bigint => (x % y !== 0n && (x % y < 0n) !== (y < 0n) ? (x % y) + y : x % y);
-    return [mapTensors([a, need(inputs, 1)], a.type, (x, y) => (c ? x! % y! : floorMod(x!, y!)), (x, y) => (y === 0n ? 0n : c ? x! % y! : floorModBig(x!, y!)))];
+    const floorModBig = (x: bigint, y: bigint): bigint => (x % y !== 0n && x % y < 0n !== y < 0n ? (x % y) + y : x % y);
+    return [
+      mapTensors(
+        [a, need(inputs, 1)],
+        a.type,
+        (x, y) => (c ? x! % y! : floorMod(x!, y!)),
+        (x, y) => (y === 0n ? 0n : c ? x! % y! : floorModBig(x!, y!)),
+      ),
+    ];
   },
 });

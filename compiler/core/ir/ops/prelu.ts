@@ -1,8 +1,8 @@
 import { defineOp } from "../op.js";
+import { tensorType } from "../types.js";
 import { none } from "./_attrs.js";
 import { mapTensors, need } from "./_eval.js";
 import { broadcast, one, product, unknown } from "./_infer.js";
-import { tensorType } from "../types.js";
 
 export const prelu = defineOp({
   kind: "prelu",
@@ -19,6 +19,13 @@ export const prelu = defineOp({
   cost: (_, { outputs }) => ({ macs: 0, flops: 2 * product(outputs[0] ?? []) }),
   evaluate(_, inputs) {
     const x = need(inputs, 0);
-    return [mapTensors([x, need(inputs, 1)], x.type, (a, s) => (a! < 0 ? a! * s! : a!), (a, s) => (a! < 0n ? a! * s! : a!))];
+    return [
+      mapTensors(
+        [x, need(inputs, 1)],
+        x.type,
+        (a, s) => (a! < 0 ? a! * s! : a!),
+        (a, s) => (a! < 0n ? a! * s! : a!),
+      ),
+    ];
   },
 });

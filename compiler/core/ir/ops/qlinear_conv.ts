@@ -26,12 +26,23 @@ export const qlinearConv = defineOp({
     const [xv, wv] = [toNumbers(x), toNumbers(w)];
     const bias = inputs[8] == null ? null : n(8);
     const pick = (v: Float64Array, o: number): number => v[v.length === 1 ? 0 : o] as number;
-    const y = convolve({ dims: x.dims, at: (i) => (xv[i] as number) - (xz[0] as number) }, { dims: w.dims, at: (i, o) => (wv[i] as number) - pick(wz, o) }, op.attrs);
+    const y = convolve(
+      { dims: x.dims, at: (i) => (xv[i] as number) - (xz[0] as number) },
+      { dims: w.dims, at: (i, o) => (wv[i] as number) - pick(wz, o) },
+      op.attrs,
+    );
     const area = product(y.dims.slice(2));
     const channels = y.dims[1] as number;
     const out = y.data.map((v, i) => {
       const o = Math.floor(i / area) % channels;
-      return requantize(v + (bias === null ? 0 : (bias[o] as number)), xs[0] as number, pick(ws, o), ys[0] as number, yz[0] as number, need(inputs, 7).type);
+      return requantize(
+        v + (bias === null ? 0 : (bias[o] as number)),
+        xs[0] as number,
+        pick(ws, o),
+        ys[0] as number,
+        yz[0] as number,
+        need(inputs, 7).type,
+      );
     });
     return [fromNumbers(need(inputs, 7).type, y.dims, out)];
   },

@@ -23,11 +23,16 @@ export const qlinearMatmul = defineOp({
     const n = (i: number): Float64Array => toNumbers(need(inputs, i));
     const [av, bv, as, az, bs, bz, ys, yz] = [toNumbers(a), toNumbers(b), n(1), n(2), n(4), n(5), n(6), n(7)];
     const pick = (z: Float64Array, i: number): number => z[z.length === 1 ? 0 : i % z.length] as number;
-    const y = matmulValues({ dims: a.dims, at: (i, row) => (av[i] as number) - pick(az, row) }, { dims: b.dims, at: (i, column) => (bv[i] as number) - pick(bz, column) });
+    const y = matmulValues(
+      { dims: a.dims, at: (i, row) => (av[i] as number) - pick(az, row) },
+      { dims: b.dims, at: (i, column) => (bv[i] as number) - pick(bz, column) },
+    );
     const columns = b.dims.at(-1) ?? 1;
     const rows = a.dims.at(-2) ?? 1;
     const type = need(inputs, 7).type;
-    const out = y.data.map((v, i) => requantize(v, pick(as, Math.floor(i / columns) % rows), pick(bs, i % columns), ys[0] as number, yz[0] as number, type));
+    const out = y.data.map((v, i) =>
+      requantize(v, pick(as, Math.floor(i / columns) % rows), pick(bs, i % columns), ys[0] as number, yz[0] as number, type),
+    );
     return [fromNumbers(type, y.dims, out)];
   },
 });

@@ -1,5 +1,6 @@
 import { defineOp } from "../op.js";
 import type { Tensor } from "../tensor.js";
+import { UNKNOWN_DIM } from "../types.js";
 import { none } from "./_attrs.js";
 import { broadcastDims, broadcastStrides, gatherStrided, need } from "./_eval.js";
 import { broadcast, checked, mapContent, needSameElem, one, product, unknown, withContent } from "./_infer.js";
@@ -15,7 +16,14 @@ export const where = defineOp({
     if (t === null) return unknown(ctx);
     const condition = ctx.content(0);
     const [a, b] = [ctx.content(1), ctx.content(2)];
-    const content = condition === null ? undefined : mapContent([condition, a, b], ([c, x, y]) => (c ? x! : y!));
+    const content =
+      condition === null
+        ? undefined
+        : mapContent(
+            [condition, a, b],
+            ([c, x, y]) => (c ? x! : y!),
+            ([c, x, y]) => (typeof c === "number" ? (c ? x! : y!) : UNKNOWN_DIM),
+          );
     return withContent(one(checked(ctx, t.elem, broadcast(ctx, [ctx.shape(0), ctx.shape(1), ctx.shape(2)]))), content);
   },
   cost: (_, { outputs }) => ({ macs: 0, flops: product(outputs[0] ?? []) }),

@@ -1,28 +1,8 @@
-/** Per tensor, per axis and blocked scales of QuantizeLinear and DequantizeLinear. */
+/** Quantized types of results. */
 import { num } from "../graph.js";
 import type { InferContext } from "../op.js";
 import { toNumbers } from "../tensor.js";
 import { type ElementType, isInteger, type QuantParams } from "../types.js";
-import { stridesOf } from "./_eval.js";
-
-/** Index of the scale that element `i` of a tensor of shape `dims` takes. */
-export function blockReader(dims: readonly number[], scale: readonly number[], axis: number, block: number): (i: number) => number {
-  if (scale.length === 0 || (scale.length === 1 && scale[0] === 1 && dims.length !== 1)) return () => 0;
-  const rank = dims.length;
-  const a = axis < 0 ? axis + rank : axis;
-  const strides = stridesOf(dims);
-  if (scale.length === 1) return (i) => (Math.floor(i / (strides[a] as number)) % (dims[a] as number)) % (scale[0] as number);
-  const own = stridesOf(scale);
-  const size = block > 0 ? block : Math.ceil((dims[a] as number) / (scale[a] as number));
-  return (i) => {
-    let at = 0;
-    for (let d = 0; d < rank; d++) {
-      const p = Math.floor(i / (strides[d] as number)) % (dims[d] as number);
-      at += (d === a ? Math.floor(p / size) : p) * (own[d] as number);
-    }
-    return at;
-  };
-}
 
 /** Quantization of the result as part of its type, where scale and zero point are constants of rank 0 or 1. Rejects scales that are no positive numbers. */
 export function quantParams(ctx: InferContext, elem: ElementType): QuantParams | null {

@@ -24,8 +24,9 @@ export const dynamicQuantizeLinear = defineOp({
       if (e > high) high = e;
     }
     const f = Math.fround;
-    const scale = f(f(f(high) - f(low)) / 255);
-    const zero = scale === 0 ? 0 : saturate(roundHalfEven(f(f(0 - low) / scale)), "u8");
+    // Where all values are 0 the specification divides by 0: the scale is then 1, as in ONNX Runtime.
+    const scale = low === high ? 1 : f(f(high - low) / 255);
+    const zero = saturate(roundHalfEven(f(f(0 - low) / scale)), "u8");
     return [
       fromNumbers(
         "u8",

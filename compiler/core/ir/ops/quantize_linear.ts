@@ -1,54 +1,84 @@
-import { z } from "zod";
 import { num, str } from "../graph.js";
-import { defineOp } from "../op.js";
-import { fromNumbers, toNumbers } from "../tensor.js";
-import { type ElementType, isElementType, isInteger, type QuantParams, tensorType } from "../types.js";
-import { attrs, bool01, int } from "./_attrs.js";
+import { defineOp, type InferContext } from "../op.js";
+import { fromNumbers, roundHalfEven, tensor, toNumbers } from "../tensor.js";
+import { type ElementType, isInteger, type TensorType, tensorType } from "../types.js";
+import { attrs, bool01, elem, int } from "./_attrs.js";
 import { need } from "./_eval.js";
-import { one, product } from "./_infer.js";
-import { blockReader, quantParams } from "./_qdq.js";
-import { quantize } from "./_quantize.js";
+import { checked, elementsOf, needElem, one, present, unknown } from "./_infer.js";
+import { quantParams } from "./_qdq.js";
+import { saturate } from "./_quantize.js";
+import { checkScale, scaleIndex } from "./_scales.js";
+import { encodeSmallFloat } from "./_small_float.js";
 
-/** Operands x, scale, zero_point?; the result has the zero point's type, or `output_dtype`, or u8. Source: ONNX QuantizeLinear. */
+const targets: readonly ElementType[] = [
+  "u8",
+  "i8",
+  "u16",
+  "i16",
+  "u4",
+  "i4",
+  "u2",
+  "i2",
+  "f8e4m3fn",
+  "f8e4m3fnuz",
+  "f8e5m2",
+  "f8e5m2fnuz",
+  "f4e2m1",
+];
+
+const targetOf = (ctx: InferContext): ElementType | null => {
+  const given = ctx.attrs["output_dtype"] as ElementType | undefined;
+  const zero = ctx.type(2);
+  if (given !== undefined && zero !== null && zero.elem !== given) ctx.fail(`output_dtype is ${given}, the zero point is ${zero.elem}`);
+  if (present(ctx, 2)) return zero?.elem ?? given ?? null;
+  return given ?? "u8";
+};
+
+/**
+ * y = saturate(round half to even(x / scale) + zero point). Operands x, scale, zero_point?; the result has the zero point's type, or `output_dtype`, or u8.
+ * Source: ONNX QuantizeLinear.
+ */
 export const quantizeLinear = defineOp({
   kind: "quantize_linear",
-  summary: "rne(x / scale) + zero_point, saturated",
+  summary: "rne(x / scale) + zero_point, saturated; per tensor, axis or block",
   attrs: attrs({
     axis: int.optional(),
     block_size: int.optional(),
+    output_dtype: elem.optional(),
+    precision: elem.optional(),
     saturate: bool01.optional(),
-    output_dtype: z.string().refine(isElementType).optional(),
-    precision: z.string().optional(),
   }),
   inputs: [2, 3],
   outputs: [1, 1],
   infer(ctx) {
-    const elem = ctx.type(2)?.elem ?? (str(ctx.op, "output_dtype", "u8") as ElementType);
-    const quant: QuantParams | null = quantParams(ctx, elem);
-    return one(tensorType(elem, ctx.shape(0), quant ?? undefined));
+    needElem(ctx, 0, ["f32", "f16", "bf16", "f64", "i32"]);
+    checkScale(ctx);
+    const type = targetOf(ctx);
+    if (type === null) return unknown(ctx);
+    if (!targets.includes(type)) ctx.fail(`the result would be ${type}`, `it may be ${targets.join(", ")}`);
+    const result = checked(ctx, type, ctx.shape(0)) as TensorType;
+    return one(tensorType(type, result.shape, quantParams(ctx, type) ?? undefined));
   },
-  cost: (_, { outputs }) => ({ macs: 0, flops: 2 * product(outputs[0] ?? []) }),
+  cost: (_, { outputs }) => ({ macs: 0, flops: 3 * elementsOf(outputs[0]) }),
   evaluate(op, inputs) {
-    const [x, scale] = [need(inputs, 0), need(inputs, 1)];
-    const zero = inputs[2] ?? null;
+    const [x, scale, zero] = [need(inputs, 0), need(inputs, 1), inputs[2] ?? null];
     const type = zero?.type ?? (str(op, "output_dtype", "u8") as ElementType);
-    const at = blockReader(x.dims, scale.dims, num(op, "axis", 1), num(op, "block_size", 0));
-    const [s, z0] = [toNumbers(scale), zero === null ? null : toNumbers(zero)];
-    const v = toNumbers(x);
-    if (!isInteger(type))
-      return [
-        fromNumbers(
-          type,
-          x.dims,
-          v.map((e, i) => e / (s[at(i)] as number)),
-        ),
-      ];
-    return [
+    const index = scaleIndex(x.dims, scale.dims, num(op, "axis", 1), num(op, "block_size", 0));
+    const [v, s, z] = [toNumbers(x), toNumbers(scale), zero === null ? null : toNumbers(zero)];
+    // The quotient is rounded to the type of the scale, or to `precision`, before it is rounded to an integer.
+    const precision = str(op, "precision", scale.type === "f64" ? "f32" : scale.type) as ElementType;
+    const quotients = toNumbers(
       fromNumbers(
-        type,
+        precision,
         x.dims,
-        v.map((e, i) => quantize(e, s[at(i)] as number, z0 === null ? 0 : (z0[at(i)] as number), type)),
+        v.map((e, i) => e / (s[index(i)] as number)),
       ),
-    ];
+    );
+    const out = Array.from(quotients, (q, i) => {
+      const zp = z === null ? 0 : (z[index(i)] as number);
+      if (!isInteger(type)) return encodeSmallFloat(type, q + zp, num(op, "saturate", 1) === 1);
+      return Number.isNaN(q) ? zp : saturate(roundHalfEven(q) + zp, type);
+    });
+    return [tensor(type, x.dims, out)];
   },
 });

@@ -26,7 +26,11 @@ export function unpackBlobs(bytes: Uint8Array, file: string): (sha256: string) =
       at += length;
     }
   } catch (error) {
-    fail("CEC4010", { message: `${file} is no blob store`, why: (error as Error).message, help: "it is written beside the .cir file of a reproducer" });
+    fail("CEC4010", {
+      message: `${file} is no blob store`,
+      why: (error as Error).message,
+      help: "it is written beside the .cir file of a reproducer",
+    });
   }
   return (hash) => map.get(hash);
 }

@@ -6,7 +6,7 @@
  */
 import { fail } from "../diagnostics/index.js";
 import { constantTensor, type Graph, isConstant, type Op, type Value } from "./graph.js";
-import type { InferContext } from "./op.js";
+import type { InferContext, Inferred } from "./op.js";
 import { opDefinition } from "./ops/index.js";
 import { type Dim, formatType, type TensorType, type Type, UNKNOWN_DIM } from "./types.js";
 
@@ -77,6 +77,12 @@ export function joinTypes(inferred: Type, declared: Type, reject: (why: string) 
   const quant = inferred.quant ?? declared.quant;
   const shape = shapeOf();
   return quant === undefined ? { kind: "tensor", elem: inferred.elem, shape } : { kind: "tensor", elem: inferred.elem, shape, quant };
+}
+
+/** What the rule of an op gives for its operands, the op left as it is; `null` for kinds without a definition and for constants. */
+export function inferredTypes(op: Op): Inferred | null {
+  const definition = op.kind === "constant" ? undefined : opDefinition(op.kind);
+  return definition === undefined ? null : definition.infer(contextOf(op));
 }
 
 /** Infers one op's outputs in place. Kinds without a definition (carried ops) keep their declared types. */

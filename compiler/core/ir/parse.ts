@@ -74,7 +74,7 @@ export interface IrFile {
 /** Regions and JSON nest at most this deep, as in ONNX import. */
 const MAX_DEPTH = 64;
 
-const isHex = (c: number): boolean => (c >= 48 && c <= 57) || (c >= 97 && c <= 102);
+const isHashPart = (c: number): boolean => (c >= 48 && c <= 58) || (c >= 97 && c <= 122);
 const isBase64 = (c: number): boolean => (c >= 65 && c <= 90) || (c >= 97 && c <= 122) || (c >= 47 && c <= 57) || c === 43 || c === 61;
 
 const shown = (t: Token): string =>
@@ -96,6 +96,9 @@ class Reader {
   }
   expected(what: string): never {
     return this.error(`expected ${what}, found ${shown(this.token)}`);
+  }
+  atEnd(): boolean {
+    return this.token.kind === "end";
   }
   is(text: string, kind: "punct" | "word" = "punct"): boolean {
     return this.token.kind === kind && this.token.text === text;
@@ -217,7 +220,7 @@ class Reader {
   blob(bytes: number | null): Blob {
     const at = this.token;
     if (!this.is("sha256", "word")) this.expected("`sha256:` and a hash");
-    const text = this.lexer.raw((c) => isHex(c) || c === 58 || c === 115);
+    const text = this.lexer.raw(isHashPart);
     const hash = /^sha256:([0-9a-f]{64})$/.exec(text)?.[1];
     if (hash === undefined) this.error("expected `sha256:` and 64 hex digits", undefined, at);
     const blob = this.options.blobs?.(hash);
@@ -321,7 +324,7 @@ class Reader {
       const doc = this.accept("doc", "word") ? this.take("string", "a string") : undefined;
       const value = graph.addInput(name, type, doc);
       if (content !== undefined) value.content = content;
-    } else if (this.accept("const", "word")) this.constant(graph);
+    } else if (this.accept("const", "word")) this.constant(graph, depth);
     else if (this.accept("out", "word")) {
       const named = this.token.kind === "string" ? this.lexer.next().text : undefined;
       if (named !== undefined) this.punct("=");
@@ -375,7 +378,7 @@ class Reader {
     return { file, ...(line === undefined ? {} : { line }), ...(column === undefined ? {} : { column }) };
   }
 
-  constant(graph: Graph): void {
+  constant(graph: Graph, depth: number): void {
     const name = this.fresh(graph, new Set());
     this.punct(":");
     const at = this.token;
@@ -388,7 +391,7 @@ class Reader {
       types: [type],
       outputNames: [name],
       ...(data === null ? {} : { data }),
-      ...this.suffixes(0),
+      ...this.suffixes(depth),
     });
     const value = op.outputs[0] as Value;
     if (content !== undefined) value.content = content;
@@ -443,7 +446,8 @@ class Reader {
     }
     const kind = this.token.kind === "string" ? this.lexer.next().text : this.take("word", "an op, `in`, `const`, `out` or `}`");
     const inputs: (Value | null)[] = [];
-    if (this.token.kind === "value" || this.is("_", "word")) {
+    // Operands start on the op's line, so that an op without any does not take the next line's results for them.
+    if (!this.token.newLine && (this.token.kind === "value" || this.is("_", "word"))) {
       do inputs.push(this.accept("_", "word") ? null : this.used(graph));
       while (this.accept(","));
     }
@@ -470,11 +474,11 @@ class Reader {
 
   passes(): PassLine[] {
     const out: PassLine[] = [];
-    while (this.token.kind !== "end") {
+    while (!this.atEnd()) {
       const name = this.take("word", "a pass");
       const options = this.accept("{") ? this.fields(() => this.json()) : {};
       out.push({ name, options });
-      if (!this.accept(";") && !this.accept(",") && this.token.kind !== "end") this.expected("`;` or the end");
+      if (!this.accept(";") && !this.accept(",") && !this.atEnd()) this.expected("`;` or the end");
     }
     return out;
   }

@@ -3,6 +3,7 @@
  *
  * Element type names follow MLIR and PyTorch (`f32`, `i8`, `bf16`); each maps one to one to an ONNX `TensorProto.DataType`.
  */
+import { formatNumber, wordText } from "./text.js";
 
 /** Facts about one element type. `bits` is the size of one stored element; sub-byte types are packed low nibble first, as in ONNX. */
 interface ElementInfo {
@@ -116,8 +117,11 @@ export const sameDim = (a: Dim, b: Dim): boolean => a === b && a !== UNKNOWN_DIM
 export const sameShape = (a: Shape | null, b: Shape | null): boolean =>
   a !== null && b !== null && a.length === b.length && a.every((d, i) => sameDim(d, b[i] as Dim));
 
+/** A size, a symbol (quoted where it is no plain word, as ONNX allows any string), or `?`. */
+export const formatDim = (d: Dim): string => (typeof d === "number" ? String(d) : d === UNKNOWN_DIM ? d : wordText(d));
+
 export function formatShape(shape: Shape | null): string {
-  return shape === null ? "[*]" : `[${shape.join(", ")}]`;
+  return shape === null ? "[*]" : `[${shape.map(formatDim).join(", ")}]`;
 }
 
 /** `f32[N, 3, 32, 32]`; quantized: `u8[N, 64] q(scale=0.02, zp=128)`. The text that `parseType` reads. */
@@ -127,6 +131,6 @@ export function formatType(t: Type): string {
   const base = t.elem + formatShape(t.shape);
   if (t.quant === undefined) return base;
   const { scale, zeroPoint, axis } = t.quant;
-  const list = (v: readonly number[]) => (v.length === 1 ? String(v[0]) : `[${v.join(", ")}]`);
+  const list = (v: readonly number[]) => (v.length === 1 ? formatNumber(v[0] as number) : `[${v.map(formatNumber).join(", ")}]`);
   return `${base} q(scale=${list(scale)}, zp=${list(zeroPoint)}${axis === null ? "" : `, axis=${axis}`})`;
 }

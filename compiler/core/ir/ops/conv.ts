@@ -25,9 +25,9 @@ export function convShape(ctx: InferContext, x: Shape | null, w: Shape | null): 
   }
   if (typeof o === "number" && o % group !== 0) ctx.fail(`${o} output channels do not divide into ${group} groups`);
   const given = nums(ctx.op, "kernel_shape");
-  if (!kernel.every((k) => typeof k === "number")) return given.length === 0 ? null : [n, o, ...windows(ctx.attrs, spatial, given, ctx.fail).out];
-  if (given.length > 0 && given.join() !== kernel.join()) ctx.fail(`kernel_shape is [${given.join(", ")}], the weights are [${w.join(", ")}]`);
-  return [n, o, ...windows(ctx.attrs, spatial, kernel as number[], ctx.fail).out];
+  const known = kernel.map((k, i) => (typeof k === "number" ? k : (given[i] ?? k)));
+  if (given.length > 0 && given.join() !== known.join()) ctx.fail(`kernel_shape is [${given.join(", ")}], the weights are [${w.join(", ")}]`);
+  return [n, o, ...windows(ctx.attrs, spatial, known, ctx.fail).out];
 }
 
 /** Convolution, any number of spatial axes, groups and dilations. Source: ONNX Conv; operand 3 (`residual`) and the activation come from fusion passes. */

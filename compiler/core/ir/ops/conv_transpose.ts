@@ -1,7 +1,7 @@
 import type { Attrs } from "../graph.js";
 import { num, nums, str } from "../graph.js";
-import { defineOp } from "../op.js";
-import { fromNumbers, toNumbers } from "../tensor.js";
+import { defineOp, type Op } from "../op.js";
+import { fromNumbers, type Tensor, toNumbers } from "../tensor.js";
 import { type Dim, UNKNOWN_DIM } from "../types.js";
 import { attrs, fused, int, ints, window } from "./_attrs.js";
 import { activate } from "./_elementwise.js";
@@ -43,6 +43,45 @@ export function transposeGeometry(attrs: Attrs, spatial: readonly Dim[], kernel:
   return { out, padBegin, strides, dilations };
 }
 
+/** Scalar reference on [N, C, …] operands; attributes of `conv_transpose` or `cpu.conv_transpose`. */
+export function transposeConvolve(op: Op, inputs: readonly (Tensor | null)[]): Tensor[] {
+  const [x, w] = [need(inputs, 0), need(inputs, 1)];
+  const bias = inputs[2] == null ? null : toNumbers(inputs[2]);
+  const group = num(op, "group", 1);
+  const [n = 1, c = 1, ...spatial] = x.dims;
+  const [, og = 1, ...kernel] = w.dims;
+  const g = transposeGeometry(op.attrs, spatial, kernel);
+  const out = g.out as readonly number[];
+  const [xv, wv] = [toNumbers(x), toNumbers(w)];
+  const [area, outs, taps, channels, cg] = [product(spatial), product(out), product(kernel), og * group, c / group];
+  const y = new Float64Array(n * channels * outs);
+  for (let i = 0; i < area; i++) {
+    for (let k = 0; k < taps; k++) {
+      let at = 0;
+      let [ri, rk, inside, scale] = [i, k, true, 1];
+      for (let a = spatial.length - 1; a >= 0; a--) {
+        const [size, ksize] = [spatial[a] as number, kernel[a] as number];
+        const p = (ri % size) * (g.strides[a] as number) + (rk % ksize) * (g.dilations[a] as number) - (g.padBegin[a] as number);
+        if (p < 0 || p >= (out[a] as number)) inside = false;
+        at += p * scale;
+        scale *= out[a] as number;
+        ri = Math.floor(ri / size);
+        rk = Math.floor(rk / ksize);
+      }
+      if (!inside) continue;
+      for (let b = 0; b < n; b++) {
+        for (let ch = 0; ch < c; ch++) {
+          const v = xv[(b * c + ch) * area + i] as number;
+          const base = Math.floor(ch / cg) * og;
+          for (let o = 0; o < og; o++) y[(b * channels + base + o) * outs + at]! += v * (wv[(ch * og + o) * taps + k] as number);
+        }
+      }
+    }
+  }
+  if (bias !== null) for (let i = 0; i < y.length; i++) y[i]! += bias[Math.floor(i / outs) % channels] as number;
+  return [activate(op, fromNumbers(x.type, [n, channels, ...out], y))];
+}
+
 export const convTranspose = defineOp({
   kind: "conv_transpose",
   summary: "Transposed convolution: x [N, C, …], w [C, O/group, …], bias [O]?",
@@ -60,46 +99,12 @@ export const convTranspose = defineOp({
     const [n, c, ...spatial] = x as [Dim, Dim, ...Dim[]];
     const [wc, og, ...kernel] = w as [Dim, Dim, ...Dim[]];
     if (typeof c === "number" && typeof wc === "number" && c !== wc) ctx.fail(`the data has ${c} channels, the weights take ${wc}`);
-    if (!kernel.every((k) => typeof k === "number")) return one(checked(ctx, t.elem, null));
     const channels = typeof og === "number" ? og * group : UNKNOWN_DIM;
-    return one(checked(ctx, t.elem, [n, channels, ...transposeGeometry(ctx.attrs, spatial, kernel as number[]).out]));
+    const given = nums(ctx.op, "kernel_shape");
+    const known = kernel.map((k, i) => (typeof k === "number" ? k : given[i]));
+    if (!known.every((k) => k !== undefined)) return one(checked(ctx, t.elem, [n, channels, ...spatial.map(() => UNKNOWN_DIM)]));
+    return one(checked(ctx, t.elem, [n, channels, ...transposeGeometry(ctx.attrs, spatial, known).out]));
   },
   cost: (_, { inputs }) => ({ macs: product(inputs[0] ?? []) * product((inputs[1] ?? []).slice(1)), flops: 0 }),
-  evaluate(op, inputs) {
-    const [x, w] = [need(inputs, 0), need(inputs, 1)];
-    const bias = inputs[2] == null ? null : toNumbers(inputs[2]);
-    const group = num(op, "group", 1);
-    const [n = 1, c = 1, ...spatial] = x.dims;
-    const [, og = 1, ...kernel] = w.dims;
-    const g = transposeGeometry(op.attrs, spatial, kernel);
-    const out = g.out as readonly number[];
-    const [xv, wv] = [toNumbers(x), toNumbers(w)];
-    const [area, outs, taps, channels, cg] = [product(spatial), product(out), product(kernel), og * group, c / group];
-    const y = new Float64Array(n * channels * outs);
-    for (let i = 0; i < area; i++) {
-      for (let k = 0; k < taps; k++) {
-        let at = 0;
-        let [ri, rk, inside, scale] = [i, k, true, 1];
-        for (let a = spatial.length - 1; a >= 0; a--) {
-          const [size, ksize] = [spatial[a] as number, kernel[a] as number];
-          const p = (ri % size) * (g.strides[a] as number) + (rk % ksize) * (g.dilations[a] as number) - (g.padBegin[a] as number);
-          if (p < 0 || p >= (out[a] as number)) inside = false;
-          at += p * scale;
-          scale *= out[a] as number;
-          ri = Math.floor(ri / size);
-          rk = Math.floor(rk / ksize);
-        }
-        if (!inside) continue;
-        for (let b = 0; b < n; b++) {
-          for (let ch = 0; ch < c; ch++) {
-            const v = xv[(b * c + ch) * area + i] as number;
-            const base = Math.floor(ch / cg) * og;
-            for (let o = 0; o < og; o++) y[(b * channels + base + o) * outs + at]! += v * (wv[(ch * og + o) * taps + k] as number);
-          }
-        }
-      }
-    }
-    if (bias !== null) for (let i = 0; i < y.length; i++) y[i]! += bias[Math.floor(i / outs) % channels] as number;
-    return [activate(op, fromNumbers(x.type, [n, channels, ...out], y))];
-  },
+  evaluate: transposeConvolve,
 });

@@ -27,6 +27,19 @@ import { convInteger } from "./conv_integer.js";
 import { convTranspose } from "./conv_transpose.js";
 import { cos } from "./cos.js";
 import { cosh } from "./cosh.js";
+import { cpuAveragePool } from "./cpu/average_pool.js";
+import { cpuConv } from "./cpu/conv.js";
+import { cpuConvTranspose } from "./cpu/conv_transpose.js";
+import { cpuGemm } from "./cpu/gemm.js";
+import { cpuGlobalAveragePool } from "./cpu/global_average_pool.js";
+import { cpuGlobalMaxPool } from "./cpu/global_max_pool.js";
+import { cpuLut } from "./cpu/lut.js";
+import { cpuMaxPool } from "./cpu/max_pool.js";
+import { cpuQadd } from "./cpu/qadd.js";
+import { cpuQconv } from "./cpu/qconv.js";
+import { cpuQgemm } from "./cpu/qgemm.js";
+import { cpuQmul } from "./cpu/qmul.js";
+import { cpuRequantize } from "./cpu/requantize.js";
 import { cumSum } from "./cum_sum.js";
 import { depthToSpace } from "./depth_to_space.js";
 import { dequantizeLinear } from "./dequantize_linear.js";
@@ -165,6 +178,19 @@ const table = {
   conv_transpose: convTranspose,
   cos,
   cosh,
+  "cpu.average_pool": cpuAveragePool,
+  "cpu.conv": cpuConv,
+  "cpu.conv_transpose": cpuConvTranspose,
+  "cpu.gemm": cpuGemm,
+  "cpu.global_average_pool": cpuGlobalAveragePool,
+  "cpu.global_max_pool": cpuGlobalMaxPool,
+  "cpu.lut": cpuLut,
+  "cpu.max_pool": cpuMaxPool,
+  "cpu.qadd": cpuQadd,
+  "cpu.qconv": cpuQconv,
+  "cpu.qgemm": cpuQgemm,
+  "cpu.qmul": cpuQmul,
+  "cpu.requantize": cpuRequantize,
   cum_sum: cumSum,
   depth_to_space: depthToSpace,
   dequantize_linear: dequantizeLinear,

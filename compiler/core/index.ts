@@ -27,6 +27,7 @@ export * from "./ir/blobs.js";
 export * from "./ir/builder.js";
 export * from "./ir/diff.js";
 export * from "./ir/graph.js";
+export * from "./ir/hash.js";
 export * from "./ir/infer.js";
 export { type Cost, defineOp, type InferContext, type Inferred, type OpDefinition } from "./ir/op.js";
 export { isOpKind, type OpKind, opDefinition, opKinds } from "./ir/ops/index.js";

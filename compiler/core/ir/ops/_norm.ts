@@ -28,6 +28,23 @@ export function normalizeChannels(
   );
 }
 
+/** Mean and (population) variance of each channel, axis 1. */
+export function channelStatistics(x: Tensor): { readonly mean: Float64Array; readonly variance: Float64Array } {
+  const v = toNumbers(x);
+  const channels = x.dims[1] ?? 1;
+  const area = product(x.dims.slice(2));
+  const n = v.length / Math.max(1, channels);
+  const [mean, variance] = [new Float64Array(channels), new Float64Array(channels)];
+  const channel = (i: number): number => Math.floor(i / area) % channels;
+  v.forEach((e, i) => {
+    mean[channel(i)]! += e / n;
+  });
+  v.forEach((e, i) => {
+    variance[channel(i)]! += (e - (mean[channel(i)] as number)) ** 2 / n;
+  });
+  return { mean, variance };
+}
+
 /** Groups of `size` consecutive values are normalized to zero mean and unit variance. Returns also mean and 1/std per group. */
 export function normalizeGroups(
   v: Float64Array,

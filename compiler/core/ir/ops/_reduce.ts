@@ -2,7 +2,7 @@
 import { num } from "../graph.js";
 import { defineOp, type InferContext, type Inferred, type OpDefinition } from "../op.js";
 import { countOf, fromNumbers, toNumbers, zeros } from "../tensor.js";
-import { type Dim, UNKNOWN_DIM } from "../types.js";
+import { type Dim, type ElementType, integerRange, isInteger, UNKNOWN_DIM } from "../types.js";
 import { attrs, bool01 } from "./_attrs.js";
 import { integers, isBig, need, normal, stridesOf, walk } from "./_eval.js";
 import { axisOf, checked, one, product, unknown } from "./_infer.js";
@@ -19,6 +19,15 @@ function infer(ctx: InferContext): Inferred {
   const axes = new Set(given.length === 0 ? x.shape.map((_, i) => i) : given.map((a) => axisOf(ctx, a as number, rank)));
   const shape = x.shape.flatMap((d, i): Dim[] => (axes.has(i) ? (keep ? [1] : []) : [d]));
   return one(checked(ctx, x.elem, shape));
+}
+
+/** The greatest or least value of nothing is the type's least or greatest. */
+function startOf(type: ElementType, start: number): number {
+  if (Number.isFinite(start)) return start;
+  if (type === "bool") return start < 0 ? 0 : 1;
+  if (!isInteger(type)) return start;
+  const [low, high] = integerRange(type);
+  return start < 0 ? low : high;
 }
 
 /** @param start value of an empty sum; `finish` gets the number of reduced elements */
@@ -54,15 +63,17 @@ export function reduction<K extends string>(
         const out = zeros(x.type, dims);
         const data = out.data as BigInt64Array;
         const fresh = new Uint8Array(data.length).fill(1);
+        if (Number.isFinite(f.start)) data.fill(BigInt(f.start));
+        else data.fill(x.type === "u64" ? (f.start < 0 ? 0n : 2n ** 64n - 1n) : f.start < 0 ? -(2n ** 63n) : 2n ** 63n - 1n);
         walk(x.dims, strides, (offset, i) => {
           const v = (x.data as BigInt64Array)[i] as bigint;
-          data[offset] = fresh[offset] && !Number.isFinite(f.start) ? v : f.big!(fresh[offset] ? BigInt(f.start) : (data[offset] as bigint), v);
+          data[offset] = fresh[offset] && !Number.isFinite(f.start) ? v : f.big!(data[offset] as bigint, v);
           fresh[offset] = 0;
         });
         return [out];
       }
       const v = toNumbers(x);
-      const out = new Float64Array(countOf(dims)).fill(f.start);
+      const out = new Float64Array(countOf(dims)).fill(startOf(x.type, f.start));
       walk(x.dims, strides, (offset, i) => {
         const e = v[i] as number;
         out[offset] = f.step(out[offset] as number, f.map === undefined ? e : f.map(e));

@@ -1,6 +1,7 @@
 /** Scales and zero points of quantize_linear and dequantize_linear: per tensor, along an axis, or per block along an axis. */
 import { num } from "../graph.js";
 import type { InferContext } from "../op.js";
+import type { Shape } from "../types.js";
 import { normal, stridesOf } from "./_eval.js";
 import { axisOf, needEqual } from "./_infer.js";
 
@@ -23,7 +24,9 @@ export function scaleIndex(dims: readonly number[], scale: readonly number[], ax
 export function checkScale(ctx: InferContext): void {
   const [x, scale, zero] = [ctx.shape(0), ctx.shape(1), ctx.shape(2)];
   if (scale !== null && zero !== null) {
-    if (scale.length !== zero.length && !(scale.every((d) => d === 1) && zero.every((d) => d === 1)))
+    // A scalar scale with a zero point of one entry, or the other way round, is tolerated: files have it.
+    const maybeOne = (s: Shape): boolean => s.every((d) => d === 1 || typeof d !== "number");
+    if (scale.length !== zero.length && !(maybeOne(scale) && maybeOne(zero)))
       ctx.fail(`the scale has rank ${scale.length}, the zero point rank ${zero.length}`, "both must have one shape");
     if (scale.length === zero.length)
       scale.forEach((d, i) => {

@@ -1,12 +1,12 @@
 import { z } from "zod";
 import { num } from "../graph.js";
 import { defineOp } from "../op.js";
-import { toNumbers } from "../tensor.js";
+import { fromNumbers, type Tensor, toNumbers } from "../tensor.js";
 import { type Type, tensorType } from "../types.js";
 import { attrs, bool01 } from "./_attrs.js";
 import { need } from "./_eval.js";
 import { needRank, product, unknown } from "./_infer.js";
-import { normalizeChannels } from "./_norm.js";
+import { channelStatistics, normalizeChannels } from "./_norm.js";
 
 /** Batch normalization; in training mode it also gives running statistics. Source: ONNX BatchNormalization. */
 export const batchNormalization = defineOp({
@@ -28,9 +28,19 @@ export const batchNormalization = defineOp({
   },
   cost: (_, { outputs }) => ({ macs: product(outputs[0] ?? []), flops: 0 }),
   evaluate(op, inputs) {
-    if (num(op, "training_mode", 0) === 1) throw new RangeError("training mode is not evaluated");
     const [x, ...rest] = [0, 1, 2, 3, 4].map((i) => need(inputs, i));
     const [scale, bias, mean, variance] = rest.map(toNumbers) as [Float64Array, Float64Array, Float64Array, Float64Array];
-    return [normalizeChannels(x!, scale, bias, mean, variance, num(op, "epsilon", 1e-5))];
+    const epsilon = num(op, "epsilon", 1e-5);
+    if (num(op, "training_mode", 0) === 0) return [normalizeChannels(x!, scale, bias, mean, variance, epsilon)];
+    const batch = channelStatistics(x!);
+    const momentum = num(op, "momentum", 0.9);
+    const running = (old: Float64Array, now: Float64Array): Tensor =>
+      fromNumbers(
+        x!.type,
+        [old.length],
+        old.map((v, c) => v * momentum + (now[c] as number) * (1 - momentum)),
+      );
+    const y = normalizeChannels(x!, scale, bias, batch.mean, batch.variance, epsilon);
+    return [y, running(mean, batch.mean), running(variance, batch.variance)].slice(0, op.outputs.length);
   },
 });

@@ -1,11 +1,11 @@
 import { defineOp } from "../op.js";
-import { zeros } from "../tensor.js";
+import { toNumbers, zeros } from "../tensor.js";
 import { tensorType } from "../types.js";
 import { attrs, int } from "./_attrs.js";
 import { need } from "./_eval.js";
 import { unknown } from "./_infer.js";
 
-/** Inference: the operand itself, and a mask of ones. Operands x, ratio?, training_mode?. Source: ONNX Dropout. */
+/** Inference, or rate 0: the operand itself, and a mask of ones. Operands x, ratio?, training_mode?. Source: ONNX Dropout. */
 export const dropout = defineOp({
   kind: "dropout",
   summary: "Drops values in training; the identity in inference",
@@ -18,9 +18,10 @@ export const dropout = defineOp({
     return x === null ? unknown(ctx) : { types: [tensorType(x.elem, x.shape), tensorType("bool", x.shape)].slice(0, ctx.outputCount) };
   },
   evaluate(op, inputs) {
-    const training = inputs[2];
-    if (training != null && (training.data as Uint8Array)[0]) throw new RangeError("training mode is not evaluated");
-    const x = need(inputs, 0);
+    const [x, ratio, training] = [need(inputs, 0), inputs[1] ?? null, inputs[2] ?? null];
+    const rate = ratio === null ? 0.5 : (toNumbers(ratio)[0] as number);
+    if (training !== null && Number(training.data[0]) !== 0 && rate !== 0)
+      throw new RangeError("dropout in training mode is random and is not evaluated");
     const mask = zeros("bool", x.dims);
     (mask.data as Uint8Array).fill(1);
     return [x, mask].slice(0, op.outputs.length);

@@ -14,7 +14,11 @@ export const mod = defineOp({
   evaluate(op, inputs) {
     const a = need(inputs, 0);
     const c = flag(op, "fmod");
-    const floorMod = (x: number, y: number): number => x - Math.floor(x / y) * y;
+    // As in Python: the remainder of truncated division, moved to the divisor's sign.
+    const floorMod = (x: number, y: number): number => {
+      const r = x % y;
+      return r !== 0 && r < 0 !== y < 0 ? r + y : r;
+    };
     const floorModBig = (x: bigint, y: bigint): bigint => (x % y !== 0n && x % y < 0n !== y < 0n ? (x % y) + y : x % y);
     return [
       mapTensors(

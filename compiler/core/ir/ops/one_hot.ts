@@ -20,7 +20,10 @@ export const oneHot = defineOp({
     if (s === null) return one(checked(ctx, t.elem, null));
     const axis = num(ctx.op, "axis", -1);
     const at = axis < 0 ? axis + s.length + 1 : axis;
-    return one(checked(ctx, t.elem, [...s.slice(0, at), ctx.content(1)?.[0] ?? UNKNOWN_DIM, ...s.slice(at)]));
+    if (at < 0 || at > s.length) ctx.fail(`axis ${axis} is outside rank ${s.length + 1}`);
+    const depth = ctx.constant(1);
+    const known = depth === null ? undefined : Math.trunc(toNumbers(depth)[0] as number);
+    return one(checked(ctx, t.elem, [...s.slice(0, at), known ?? ctx.content(1)?.[0] ?? UNKNOWN_DIM, ...s.slice(at)]));
   },
   evaluate(op, inputs) {
     const [indices, values] = [need(inputs, 0), need(inputs, 2)];

@@ -14,10 +14,14 @@ export const range = defineOp({
   infer(ctx) {
     const t = ctx.type(0);
     if (t === null) return unknown(ctx);
-    const known = [0, 1, 2].map((i) => ctx.content(i)?.[0]);
+    const known = [0, 1, 2].map((i) => {
+      const constant = ctx.constant(i);
+      return constant === null ? ctx.content(i)?.[0] : toNumbers(constant)[0];
+    });
     const [start, limit, delta] = known as number[];
     if (!known.every((v) => typeof v === "number")) return one(checked(ctx, t.elem, [UNKNOWN_DIM]));
-    if (delta === 0) ctx.fail("delta is 0");
+    if (delta === 0 || ![start, limit, delta].every(Number.isFinite))
+      ctx.fail(`the range is from ${start} to ${limit} by ${delta}`, "the step must not be 0, and all must be finite");
     const n = Math.max(0, Math.ceil((limit! - start!) / delta!));
     return withContent(one(checked(ctx, t.elem, [n])), n <= 64 ? Array.from({ length: n }, (_, i) => start! + i * delta!) : undefined);
   },

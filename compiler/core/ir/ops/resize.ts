@@ -69,14 +69,16 @@ function tapsOf(
     if (t <= 1) return (a + 2) * t ** 3 - (a + 3) * t ** 2 + 1;
     return t < 2 ? a * t ** 3 - 5 * a * t ** 2 + 8 * a * t - 4 * a : 0;
   };
-  const radius = (mode === "linear" ? 1 : 2) * stretch;
-  const exclude = num(op, "exclude_outside", 0) === 1 || antialias;
+  const reach = mode === "linear" ? 1 : 2;
+  const exclude = num(op, "exclude_outside", 0) === 1;
+  const base = Math.floor(p);
+  // Taps that reach over the edge read the edge value, unless they are excluded; an antialiased kernel is widened by 1 / scale.
+  const first = Math.floor(-reach * stretch) + 1;
   const taps: { at: number; weight: number }[] = [];
-  for (let k = Math.floor(p - radius) + (antialias ? 0 : 1); k <= Math.ceil(p + radius) - (antialias ? 0 : 1); k++) {
-    const w = kernel((k - p) / stretch);
-    if (w !== 0 && !(exclude && (k < 0 || k >= inSize))) taps.push({ at: clamp(k), weight: w });
+  for (let k = base + first; k < base + first + 2 - 2 * first; k++) {
+    const w = exclude && (k < 0 || k >= inSize) ? 0 : kernel((k - p) / stretch);
+    if (w !== 0) taps.push({ at: clamp(k), weight: w });
   }
-  if (taps.length === 0) taps.push({ at: clamp(Math.round(p)), weight: 1 });
   const sum = taps.reduce((n, t) => n + t.weight, 0);
   return taps.map((t) => ({ at: t.at, weight: exclude || antialias ? t.weight / sum : t.weight }));
 }
@@ -136,15 +138,20 @@ export const resize = defineOp({
     if (x.shape === null) return one(checked(ctx, x.elem, null));
     const { shape } = x;
     for (const a of nums(ctx.op, "axes")) axisOf(ctx, a, shape.length);
+    const policy = str(ctx.op, "keep_aspect_ratio_policy", "stretch");
     const sizes = ctx.content(3);
     const scales = present(ctx.constant(2));
     const axes = axesOf(ctx.op, shape.length);
-    if (sizes !== null && sizes.length === axes.length && !shape.every((d) => typeof d === "number"))
+    if (sizes !== null && sizes.length === axes.length && axes.some((a) => typeof shape[a] !== "number"))
       return one(
         checked(
           ctx,
           x.elem,
-          shape.map((d, i): Dim => (axes.includes(i) ? (sizes[axes.indexOf(i)] as Dim) : d)),
+          shape.map((d, i): Dim => {
+            if (!axes.includes(i)) return d;
+            // The sizes are bounds only where the aspect ratio is kept: then all resized axes must be known.
+            return policy === "stretch" ? (sizes[axes.indexOf(i)] as Dim) : UNKNOWN_DIM;
+          }),
         ),
       );
     const known = sizes !== null && sizes.length > 0 && sizes.every((s) => typeof s === "number") ? (sizes as number[]) : null;

@@ -19,6 +19,8 @@ export const topK = defineOp({
     if (x.shape === null) return { types: [tensorType(x.elem, null), tensorType("i64", null)] };
     const axis = axisOf(ctx, num(ctx.op, "axis", -1), x.shape.length);
     const k = ctx.content(1)?.[0] ?? UNKNOWN_DIM;
+    const size = x.shape[axis];
+    if (typeof k === "number" && (k < 0 || (typeof size === "number" && k > size))) ctx.fail(`k is ${k}`, `axis ${axis} has ${size} elements`);
     const shape = x.shape.map((d, i) => (i === axis ? k : d));
     return { types: [tensorType(x.elem, shape), tensorType("i64", shape)] };
   },

@@ -333,7 +333,7 @@ export function fromBytes(type: ElementType, dims: readonly number[], bytes: Uin
   const bits = elementTypes[type].bits;
   const Ctor = arrayOf[type];
   if (bits >= 8) {
-    const aligned = bytes.byteOffset % Ctor.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
+    const aligned = bytes.byteOffset % Ctor.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes);
     return { type, dims, data: new Ctor(aligned.buffer as ArrayBuffer, aligned.byteOffset, count * lanes(type)) };
   }
   const perByte = 8 / bits;

@@ -3,10 +3,22 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "cec/cpu_features.h"
 
+/// 1 where the x86-64 variants are built; variants.inc files ask it.
+#ifndef CEC_KERNELS_X86
+#if defined(__x86_64__) || defined(_M_X64)
+#define CEC_KERNELS_X86 1
+#else
+#define CEC_KERNELS_X86 0
+#endif
+#endif
+
 namespace cec {
+
+inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 /// The two 8-bit activation types.
 enum class Q8 : uint8_t { u8, s8 };

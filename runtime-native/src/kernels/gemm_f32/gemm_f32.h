@@ -9,8 +9,8 @@ struct EpilogueF32 {
   const float* bias = nullptr;      ///< [n] or null
   const float* residual = nullptr;  ///< [rows][ld_residual] or null, added before the clamp; may be the same memory as c
   size_t ld_residual = 0;
-  float lo = -__builtin_huge_valf();  ///< relu: 0; NaN passes through the clamp
-  float hi = __builtin_huge_valf();
+  float lo = -kInfinity;  ///< relu: 0; NaN passes through the clamp
+  float hi = kInfinity;
 };
 
 struct GemmF32Args {

@@ -15,8 +15,8 @@ struct EpilogueQ {
   const float* multiplier = nullptr;  ///< [n], needed unless out is s32
   const float* bias_f32 = nullptr;    ///< [n] or null; only for out = f32
   int32_t y_zp = 0, q_min = 0, q_max = 255;  ///< for u8 and s8; q_min..q_max lies inside the type
-  float lo = -__builtin_huge_valf();         ///< for f32
-  float hi = __builtin_huge_valf();
+  float lo = -kInfinity;         ///< for f32
+  float hi = kInfinity;
 };
 
 struct GemmQArgs {

@@ -9,7 +9,7 @@ namespace cec {
 struct MomentsF32 {
   uint64_t count = 0;  ///< finite elements
   uint64_t nan_count = 0, inf_count = 0;
-  float min = __builtin_huge_valf(), max = -__builtin_huge_valf();  ///< over finite elements
+  float min = kInfinity, max = -kInfinity;  ///< over finite elements
   double sum = 0, sum_squares = 0;
 };
 

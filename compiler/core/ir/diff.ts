@@ -196,7 +196,10 @@ export function diffGraphs(a: Graph, b: Graph, options: DiffOptions = {}): Graph
   const inputsB = new Map(b.inputs.map((v) => [v.name, v]));
   a.inputs.forEach((v, i) => {
     const w = inputsB.get(v.name);
-    if (w === undefined) return say("input", `- input ${quote(v.name)}: ${formatType(v.type)}`);
+    if (w === undefined) {
+      say("input", `- input ${quote(v.name)}: ${formatType(v.type)}`);
+      return;
+    }
     if (formatType(v.type) !== formatType(w.type)) say("input", `~ input ${quote(v.name)}: ${formatType(v.type)} → ${formatType(w.type)}`);
     if (w.index !== i) say("input", `~ input ${quote(v.name)}: place ${i} → ${w.index}`);
     if (meta && v.doc !== w.doc) say("input", `~ input ${quote(v.name)}: doc string`);

@@ -156,6 +156,12 @@ export class Graph {
     return this.#outputs.some((o) => o.value === value);
   }
 
+  /** True while the op stands in this graph. */
+  owns(op: Op): boolean {
+    const [first] = op.outputs;
+    return first === undefined ? this.#ops.includes(op) : this.#names.get(first.name) === first;
+  }
+
   isUsed(value: Value): boolean {
     return (this.#users.get(value)?.size ?? 0) > 0 || this.isOutput(value);
   }

@@ -29,7 +29,7 @@ const digest = (parts: readonly string[]): string => {
 export function hashOps(graph: Graph, options: HashOptions = {}): Map<Op, string> {
   const blob = options.blob ?? ((b: Blob): string => b.hash());
   const values = new Map<Value, string>();
-  graph.inputs.forEach((v, i) => values.set(v, digest(["input", String(i), v.name, formatType(v.type)])));
+  for (const v of graph.inputs) values.set(v, digest(["input", String(v.index), v.name, formatType(v.type)]));
   const ops = new Map<Op, string>();
   for (const op of graph.ops) {
     const own = digest([
@@ -44,7 +44,7 @@ export function hashOps(graph: Graph, options: HashOptions = {}): Map<Op, string
       ...op.regions.map((r) => hashGraph(r, options)),
     ]);
     ops.set(op, own);
-    op.outputs.forEach((v, i) => values.set(v, `${own}.${i}`));
+    for (const v of op.outputs) values.set(v, `${own}.${v.index}`);
   }
   return ops;
 }

@@ -20,8 +20,8 @@ export interface BisectResult {
 export async function bisectPatches(
   makeGraph: () => Graph | Promise<Graph>,
   calls: readonly PassCall[],
-  isGood: (graph: Graph) => Promise<boolean>,
-  options: PipelineOptions = {},
+  isGood: (graph: Graph) => boolean | Promise<boolean>,
+  options: Omit<PipelineOptions, "stopAfterPatch"> = {},
 ): Promise<BisectResult> {
   let runs = 0;
   const judge = async (graph: Graph): Promise<boolean> => {
@@ -33,6 +33,8 @@ export async function bisectPatches(
   const full = await runPipeline(await makeGraph(), calls, options);
   if (await judge(full.graph))
     fail("CEC4012", { message: `the result after all ${full.patches.length} patches is good`, help: "give a stricter bound" });
+  if (full.patches.length === 0)
+    fail("CEC4012", { message: "the result is bad, but no pass recorded a patch", help: "look at the passes one by one with --dump-ir=changed" });
   let good = 0;
   let bad = full.patches.length;
   while (bad - good > 1) {

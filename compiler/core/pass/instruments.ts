@@ -1,101 +1,113 @@
 /** What watches a pipeline: numbered dumps, reproducers, numeric checks. Files are written through an injected function, so the core does no I/O of its own. */
-import { type Diagnostic, fail } from "../diagnostics/index.js";
+import { fail } from "../diagnostics/index.js";
 import { packBlobs } from "../ir/blobs.js";
-import type { Graph } from "../ir/graph.js";
-import { blobsOf, printGraph } from "../ir/print.js";
-import { type Tensor, toNumbers } from "../ir/tensor.js";
-import { elementTypes } from "../ir/types.js";
+import type { Graph, Json } from "../ir/graph.js";
+import { blobsOf, formatJson, printGraph } from "../ir/print.js";
+import type { Tensor } from "../ir/tensor.js";
 import type { Keeps } from "./define.js";
 import type { CalibrationSource, Executor, Feeds } from "./executor.js";
 import type { Instrument, PassStep } from "./manager.js";
+import { compareTensors } from "./tolerance.js";
 
 /** Writes one file of a dump or reproducer folder. */
 export type WriteFile = (name: string, data: string | Uint8Array) => void;
 
-/** `all`: after every pass; `changed`: after passes that changed the graph; otherwise the name of one pass. */
-export function dumpInstrument(which: "all" | "changed" | string, write: WriteFile): Instrument {
+/**
+ * Writes `0000-source.cir`, `0001-after-fold-batch-norm.cir`, … The number counts passes, so that dumps of two runs stand side by side.
+ * @param which `all`: after every pass; `changed`: after passes that changed the graph; otherwise names of passes, separated by commas
+ */
+export function dumpInstrument(which: "all" | "changed" | (string & {}), write: WriteFile): Instrument {
+  const wanted = new Set(which.split(",").map((n) => n.trim().replaceAll("_", "-")));
   let number = 0;
-  let started = false;
-  const file = (name: string, graph: Graph): void => write(`${String(number++).padStart(4, "0")}-${name}.cir`, printGraph(graph));
-  const snake = which.replaceAll("_", "-");
+  const file = (name: string, graph: Graph): void => write(`${String(number).padStart(4, "0")}-${name}.cir`, printGraph(graph));
   return {
     name: "dump",
     before(graph) {
-      if (!started) file("source", graph);
-      started = true;
+      if (number === 0) file("source", graph);
+      number++;
     },
     after(graph, step, changed) {
-      if (which === "all" || (which === "changed" && changed) || snake === step.pass.name) file(`after-${step.pass.name}`, graph);
+      if (which === "all" || (which === "changed" && changed) || wanted.has(step.pass.name.replaceAll("_", "-"))) {
+        file(`after-${step.pass.name.replace(/[^A-Za-z0-9_.-]/g, "_")}`, graph);
+      }
     },
   };
 }
 
-/** Keeps the graph before each pass and writes it, with its blobs and the rest of the pipeline, when a pass fails: `cec opt` replays it. */
-export function reproducerInstrument(write: WriteFile): Instrument {
+/** Options of a pass as a RUN line gives them; only JSON can be there, as options come from plans. */
+const optionsText = (options: unknown): string => {
+  const json = JSON.parse(JSON.stringify(options ?? {})) as Json;
+  const text = formatJson(json);
+  return text === "{}" ? "" : ` ${text}`;
+};
+
+/** More bytes than this are not copied into a reproducer: the header then says where constants must come from. */
+const REPRODUCER_BYTES = 1 << 29;
+
+export interface ReproducerOptions {
+  /** Seed of the pipeline, for the header. */
+  readonly seed?: number;
+  /** File name without extension. Default `reproducer`. */
+  readonly name?: string;
+}
+
+/**
+ * Keeps the graph before each pass, and writes it when the pass fails: `NAME.cir`, whose header holds the pass with its options (`// RUN:`), its place and
+ * the seed, and `NAME.blobs` with the constants. `cec opt NAME.cir` replays it.
+ */
+export function reproducerInstrument(write: WriteFile, options: ReproducerOptions = {}): Instrument {
+  const { name = "reproducer", seed = 0 } = options;
   let copy: Graph | null = null;
   return {
     name: "reproducer",
     before(graph) {
       copy = graph.clone();
     },
-    failed(_, step) {
+    failed(_, step, error) {
       if (copy === null) return undefined;
-      const header = `// reproducer: run with: cec opt reproducer.cir --pass '${step.pass.name} ${JSON.stringify(step.options)}'\n`;
-      write("reproducer.cir", printGraph(copy).replace("cir 1\n", `cir 1\n${header}`));
-      write("reproducer.blobs", packBlobs(blobsOf(copy)));
-      return `a reproducer was written: reproducer.cir (replay with cec opt reproducer.cir --pass '${step.pass.name}')`;
+      const blobs = blobsOf(copy);
+      const bytes = [...blobs.values()].reduce((n, b) => n + b.byteLength, 0);
+      const stored = bytes <= REPRODUCER_BYTES;
+      const header = [
+        `RUN: ${step.pass.name}${optionsText(step.options)}`,
+        `index: ${step.index}`,
+        `seed: ${seed}`,
+        `blobs: ${stored ? `${name}.blobs` : `${bytes} bytes, not stored: give the model that the constants come from`}`,
+        `failure: ${error instanceof Error ? error.message : String(error)}`,
+      ];
+      write(`${name}.cir`, printGraph(copy, { header }));
+      if (stored) write(`${name}.blobs`, packBlobs(blobs));
+      return `a reproducer was written: ${name}.cir (replay it with \`cec opt ${name}.cir\`)`;
     },
   };
 }
 
-/**
- * How far outputs may move in a pass that promises to keep values: |a - b| <= absolute + relative * max|a|, per tensor. `values` allows for f32 sums in
- * another order over deep networks (folding changes every product); `bit-exact` allows nothing.
- */
-export const numericTolerance: Readonly<Record<Exclude<Keeps, "lossy">, { readonly absolute: number; readonly relative: number }>> = {
-  "bit-exact": { absolute: 0, relative: 0 },
-  values: { absolute: 1e-5, relative: 1e-3 },
-};
-
-/** Greatest difference of two tensors and the tolerance it is held against; NaN in one only counts as infinite. */
-export function compareTensors(a: Tensor, b: Tensor, keeps: Exclude<Keeps, "lossy">): { readonly difference: number; readonly allowed: number } {
-  if (a.dims.join() !== b.dims.join() || a.type !== b.type) return { difference: Number.POSITIVE_INFINITY, allowed: 0 };
-  if (a.type === "string") return { difference: a.data.every((v, i) => v === b.data[i]) ? 0 : Number.POSITIVE_INFINITY, allowed: 0 };
-  const [x, y] = [toNumbers(a), toNumbers(b)];
-  let [difference, top] = [0, 0];
-  for (let i = 0; i < x.length; i++) {
-    const [p, q] = [x[i] as number, y[i] as number];
-    if (Object.is(p, q) || p === q) {
-      if (Number.isFinite(p)) top = Math.max(top, Math.abs(p));
-      continue;
-    }
-    if (!Number.isFinite(p) || !Number.isFinite(q)) return { difference: Number.POSITIVE_INFINITY, allowed: 0 };
-    top = Math.max(top, Math.abs(p));
-    difference = Math.max(difference, Math.abs(p - q));
-  }
-  const { absolute, relative } = elementTypes[a.type].kind === "float" ? numericTolerance[keeps] : numericTolerance["bit-exact"];
-  return { difference, allowed: absolute + relative * top };
-}
+type Run = (graph: Graph, keep: readonly string[], batch: Feeds) => Promise<Record<string, Tensor>>;
 
 /**
- * Runs the graph before and after each pass that promises to keep values, on calibration samples, and names the first op, in graph order, whose value
- * differs and that both graphs know by name. Source of the method: XLA's and tract's per-pass checks.
+ * Runs the graph before and after each pass that promises to keep values, on calibration samples. The graph's outputs decide (tolerances: `tolerance.ts`);
+ * where they differ, all values that both graphs know by name are compared, and the first op in graph order whose result differs is named.
+ * Passes that give level `lowered` are not checked here: executors take graphs below it, and lower themselves.
  * @param samples how many samples to run
+ * @throws CecError CEC4005
  */
 export function numericInstrument(executor: Executor, calibration: CalibrationSource, samples = 4): Instrument {
   let copy: Graph | null = null;
-  let feeds: Feeds[] | null = null;
+  let feeds: Promise<Feeds[]> | null = null;
+  /** Outputs of the graph as it stands after the last pass that was checked. */
+  let known: Record<string, Tensor>[] | null = null;
   const load = async (): Promise<Feeds[]> => {
-    if (feeds === null) {
-      feeds = [];
-      for await (const b of calibration.batches({ batch: samples, limit: samples })) feeds.push(b);
-    }
-    return feeds;
+    const all: Feeds[] = [];
+    for await (const b of calibration.batches({ batch: samples, limit: samples })) all.push(b);
+    if (all.length === 0) fail("CEC4006", { message: "`--verify=numeric` found no sample in the calibration data" });
+    return all;
   };
-  const run = async (graph: Graph, keep: readonly string[], batch: Feeds): Promise<Record<string, Tensor>> => {
+  const run: Run = async (graph, keep, batch) => {
     const session = await executor.prepare(graph, { keep });
     try {
-      return await session.run(batch);
+      return await session.run(
+        Object.fromEntries(graph.inputs.flatMap((v) => (batch[v.name] === undefined ? [] : [[v.name, batch[v.name] as Tensor]]))),
+      );
     } finally {
       session.dispose();
     }
@@ -103,23 +115,39 @@ export function numericInstrument(executor: Executor, calibration: CalibrationSo
   return {
     name: "numeric",
     before(graph, step) {
-      copy = step.pass.keeps === "lossy" ? null : graph.clone();
+      copy = step.pass.keeps === "lossy" || step.pass.to === "lowered" || graph.level === "lowered" ? null : graph.clone();
     },
     async after(graph, step, changed) {
-      if (copy === null || !changed || step.pass.keeps === "lossy") return;
-      const keeps = step.pass.keeps;
-      for (const batch of await load()) {
-        const [before, after] = [await run(copy, [], batch), await run(graph, [], batch)];
-        const bad = graph.outputs.find((o) => {
-          const [a, b] = [before[o.name], after[o.name]];
-          if (a === undefined || b === undefined) return true;
-          const { difference, allowed } = compareTensors(a, b, keeps);
-          return difference > allowed;
+      const { keeps } = step.pass;
+      if (!changed) return;
+      if (copy === null || keeps === "lossy") {
+        known = null;
+        return;
+      }
+      feeds ??= load();
+      const next: Record<string, Tensor>[] = [];
+      for (const [i, batch] of (await feeds).entries()) {
+        const before = known?.[i] ?? (await run(copy, [], batch));
+        const after = await run(graph, [], batch);
+        next.push(after);
+        const bad = copy.outputs.find(({ name }) => {
+          const [a, b] = [before[name], after[name]];
+          return a === undefined || b === undefined || !compareTensors(a, b, keeps).same;
         });
         if (bad !== undefined) await blame(copy, graph, batch, step, keeps, bad.name, run);
       }
+      known = next;
     },
   };
+}
+
+/** Tensor values, constants aside, that both graphs know by one name, in order of the later graph. */
+function sharedValues(before: Graph, after: Graph): string[] {
+  const plain = (g: Graph, name: string): boolean => {
+    const v = g.value(name);
+    return v !== undefined && v.type.kind === "tensor" && v.producer !== null && v.producer.kind !== "constant";
+  };
+  return after.ops.flatMap((op) => op.outputs.map((v) => v.name)).filter((n) => plain(after, n) && plain(before, n));
 }
 
 async function blame(
@@ -129,33 +157,30 @@ async function blame(
   step: PassStep,
   keeps: Exclude<Keeps, "lossy">,
   output: string,
-  run: (graph: Graph, keep: readonly string[], batch: Feeds) => Promise<Record<string, Tensor>>,
+  run: Run,
 ): Promise<never> {
-  const shared = after.ops
-    .filter((op) => op.kind !== "constant")
-    .flatMap((op) => op.outputs.map((v) => v.name).filter((n) => before.value(n) !== undefined && before.value(n)?.producer?.kind !== "constant"));
+  const shared = sharedValues(before, after);
   const [a, b] = [await run(before, shared, batch), await run(after, shared, batch)];
-  let first: string | undefined;
-  let detail = "";
-  for (const name of [...shared, output]) {
-    const [x, y] = [a[name], b[name]];
+  const last = after.outputs.find((o) => o.name === output)?.value;
+  const places = [...shared.map((n) => ({ key: n, value: after.value(n) })), { key: output, value: last }];
+  for (const { key, value } of places) {
+    const [x, y] = [a[key], b[key]];
     if (x === undefined || y === undefined) continue;
-    const { difference, allowed } = compareTensors(x, y, keeps);
-    if (difference > allowed) {
-      first = name;
-      detail = `greatest difference ${difference.toPrecision(3)}, allowed ${allowed.toPrecision(3)}`;
-      break;
-    }
+    const c = compareTensors(x, y, keeps);
+    if (c.same) continue;
+    const op = value?.producer;
+    const node = op?.name || (value?.name ?? output);
+    fail("CEC4005", {
+      message: `pass ${step.pass.name} promises to keep values (${keeps}) and changes output "${output}"; the first op that differs is ${op?.kind ?? "input"} "${node}"`,
+      why: `the results differ by up to ${c.difference.toPrecision(3)}, allowed are ${c.allowed.toPrecision(3)}`,
+      at: { node, tensor: value?.name ?? output },
+      help: "`cec bisect` finds the patch; leave the pass out of the plan until it is mended",
+    });
   }
-  const op = first === undefined ? undefined : after.value(first)?.producer;
-  const at: NonNullable<Diagnostic["at"]> = { node: op?.name || (first ?? output), tensor: first ?? output };
   return fail("CEC4005", {
     message: `pass ${step.pass.name} promises to keep values (${keeps}) and changes output "${output}"`,
-    why:
-      first === undefined
-        ? "no inner value that both graphs know differs"
-        : `the first value that differs is %${first}${op == null ? "" : ` of ${op.kind} "${op.name}"`}: ${detail}`,
-    at,
+    why: b[output] === undefined ? "the output is gone" : "no inner value that both graphs know by name differs",
+    at: { tensor: output },
     help: "`cec bisect` finds the patch; leave the pass out of the plan until it is mended",
   });
 }

@@ -68,11 +68,15 @@ export function createRewriter(graph: Graph, hooks: RewriterHooks): Rewriter {
     const label = at.name || (at.outputs[0]?.name ?? at.kind);
     const fresh = new Set<Value>();
     const erase = (op: Op): void => graph.removeOp(op);
+    // A loop, not a recursion: dead chains are as long as models are deep.
     const eraseDead = (op: Op): void => {
-      if (!graph.ops.includes(op) || op.outputs.some((v) => graph.isUsed(v))) return;
-      const producers = op.inputs.flatMap((v) => (v?.producer == null ? [] : [v.producer]));
-      graph.removeOp(op);
-      for (const p of producers) eraseDead(p);
+      const waiting = [op];
+      for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+        if (next.outputs.some((v) => graph.isUsed(v)) || !graph.owns(next)) continue;
+        const producers = next.inputs.flatMap((v) => (v?.producer == null ? [] : [v.producer]));
+        graph.removeOp(next);
+        waiting.push(...producers.reverse());
+      }
     };
     change({
       insert(kind, inputs, options = {}) {
@@ -112,7 +116,7 @@ export function createRewriter(graph: Graph, hooks: RewriterHooks): Rewriter {
     patch,
     replace(op, by, reason) {
       patch(op, reason, (edit) => {
-        if (isOp(by)) op.outputs.forEach((v, i) => edit.replaceAllUses(v, by.outputs[i] as Value));
+        if (isOp(by)) for (const v of op.outputs) edit.replaceAllUses(v, by.outputs[v.index] as Value);
         else edit.replaceAllUses(op.outputs[0] as Value, by);
         edit.eraseDead(op);
       });

@@ -6,7 +6,7 @@ import { countOf, fromNumbers, type Tensor, toNumbers } from "../tensor.js";
 import { type Dim, type ElementType, elementTypes, sameDim, UNKNOWN_DIM } from "../types.js";
 import { fused, none, attrs as schema } from "./_attrs.js";
 import { type BigMap, mapTensors, type NumberMap, need } from "./_eval.js";
-import { broadcastOp, like, mapContent, withContent } from "./_infer.js";
+import { broadcastOp, floatTypes, like, mapContent, needElem, numericTypes, withContent } from "./_infer.js";
 
 const count = (shapes: readonly (readonly number[])[]): number => countOf(shapes[0] ?? []);
 
@@ -15,15 +15,25 @@ export function unary<K extends string>(
   kind: K,
   summary: string,
   f: (x: number, op: Op, type: ElementType) => number,
-  options: { readonly attrs?: z.ZodType<Attrs>; readonly flops?: number; readonly big?: (x: bigint) => bigint } = {},
+  options: {
+    readonly attrs?: z.ZodType<Attrs>;
+    readonly flops?: number;
+    /** For 64-bit integers; a kind that has it takes all numbers, others floats, unless `types` says so. */
+    readonly big?: (x: bigint) => bigint;
+    readonly types?: readonly ElementType[];
+  } = {},
 ): OpDefinition & { readonly kind: K } {
+  const types = options.types ?? (options.big === undefined ? floatTypes : numericTypes);
   return defineOp({
     kind,
     summary,
     attrs: options.attrs ?? none,
     inputs: [1, 1],
     outputs: [1, 1],
-    infer: (ctx) => withContent(like(ctx), kind === "neg" ? mapContent([ctx.content(0)], ([x]) => -(x as number)) : undefined),
+    infer(ctx) {
+      needElem(ctx, 0, types);
+      return withContent(like(ctx), options.big === undefined ? undefined : mapContent([ctx.content(0)], ([x]) => f(x as number, ctx.op, "i64")));
+    },
     cost: (_, { outputs }) => ({ macs: 0, flops: count(outputs) * (options.flops ?? 1) }),
     evaluate(op, inputs) {
       const x = need(inputs, 0);
@@ -56,7 +66,7 @@ export function arithmetic<K extends string>(
     outputs: [1, 1],
     infer: (ctx) =>
       withContent(
-        broadcastOp(ctx),
+        broadcastOp(ctx, undefined, numericTypes),
         mapContent([ctx.content(0), ctx.content(1)], ([a, b]) => f(a as number, b as number, true), options.symbolic),
       ),
     cost: (_, { outputs }) => ({ macs: 0, flops: count(outputs) }),
@@ -80,7 +90,7 @@ export function comparison<K extends string>(
   summary: string,
   f: NumberMap,
   big: ((a: bigint, b: bigint) => boolean) | undefined,
-  symbolic?: (values: readonly Dim[]) => Dim,
+  options: { readonly symbolic?: (values: readonly Dim[]) => Dim; readonly types?: readonly ElementType[] } = {},
 ): OpDefinition & { readonly kind: K } {
   return defineOp({
     kind,
@@ -90,8 +100,8 @@ export function comparison<K extends string>(
     outputs: [1, 1],
     infer: (ctx) =>
       withContent(
-        broadcastOp(ctx, "bool"),
-        mapContent([ctx.content(0), ctx.content(1)], (v) => Number(f(...v)), symbolic),
+        broadcastOp(ctx, "bool", options.types ?? numericTypes),
+        mapContent([ctx.content(0), ctx.content(1)], (v) => Number(f(...v)), options.symbolic),
       ),
     cost: (_, { outputs }) => ({ macs: 0, flops: count(outputs) }),
     evaluate(_, inputs) {
@@ -120,7 +130,7 @@ export function variadic<K extends string>(kind: K, summary: string, f: NumberMa
     outputs: [1, 1],
     infer: (ctx) =>
       withContent(
-        broadcastOp(ctx),
+        broadcastOp(ctx, undefined, numericTypes),
         mapContent(
           Array.from({ length: ctx.inputCount }, (_, i) => ctx.content(i)),
           (v) => f(...v),

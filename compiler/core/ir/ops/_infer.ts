@@ -69,9 +69,10 @@ export const needSameElem = (ctx: InferContext, indices: readonly number[]): Ten
   return first;
 };
 
-/** Broadcasting op on operands of one type; `elem` overrides the result type (comparisons give bool). */
-export function broadcastOp(ctx: InferContext, elem?: ElementType): Inferred {
+/** Broadcasting op on operands of one type among `allowed`; `elem` overrides the result type (comparisons give bool). */
+export function broadcastOp(ctx: InferContext, elem?: ElementType, allowed?: readonly ElementType[]): Inferred {
   const indices = Array.from({ length: ctx.inputCount }, (_, i) => i);
+  if (allowed !== undefined) for (const i of indices) needElem(ctx, i, allowed);
   const t = needSameElem(ctx, indices);
   const shape = broadcast(
     ctx,

@@ -4,7 +4,7 @@ import { defineOp, type OpDefinition } from "../op.js";
 import { fromNumbers, type Tensor, toNumbers } from "../tensor.js";
 import { attrs, int } from "./_attrs.js";
 import { broadcastStrides, need, normal, walk } from "./_eval.js";
-import { axisOf, like, product } from "./_infer.js";
+import { axisOf, floatTypes, like, needElem, product } from "./_infer.js";
 
 /** Per-channel affine with given statistics: y = scale * (x - mean) / sqrt(var + epsilon) + bias; channel is axis 1. */
 export function normalizeChannels(
@@ -77,6 +77,7 @@ export function alongAxis<K extends string>(kind: K, summary: string, f: (row: F
     inputs: [1, 1],
     outputs: [1, 1],
     infer(ctx) {
+      needElem(ctx, 0, floatTypes);
       const s = ctx.shape(0);
       if (s !== null && s.length > 0) axisOf(ctx, num(ctx.op, "axis", -1), s.length);
       return like(ctx);

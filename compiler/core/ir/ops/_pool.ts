@@ -2,13 +2,14 @@
 import { num, nums } from "../graph.js";
 import { defineOp, type InferContext, type Inferred, type OpDefinition } from "../op.js";
 import { fromNumbers, tensor, toNumbers } from "../tensor.js";
-import { type Dim, type Type, tensorType } from "../types.js";
+import { type Dim, type ElementType, type Type, tensorType } from "../types.js";
 import { attrs, bool01, int, window } from "./_attrs.js";
 import { need } from "./_eval.js";
-import { checked, needRank, one, product, unknown, windows } from "./_infer.js";
+import { checked, floatTypes, needElem, needRank, one, product, unknown, windows } from "./_infer.js";
 import { geometry, visitWindows } from "./_window.js";
 
-function poolInfer(ctx: InferContext): Inferred {
+function poolInfer(ctx: InferContext, allowed: readonly ElementType[] = floatTypes): Inferred {
+  needElem(ctx, 0, allowed);
   const t = ctx.type(0);
   const x = needRank(ctx, 0, 3);
   if (t === null) return unknown(ctx);
@@ -35,7 +36,7 @@ export const maxPool = defineOp({
   attrs: attrs({ ...poolAttrs, storage_order: bool01.optional() }),
   inputs: [1, 1],
   outputs: [1, 2],
-  infer: poolInfer,
+  infer: (ctx) => poolInfer(ctx, [...floatTypes, "i8", "u8"]),
   cost: poolCost,
   evaluate(op, inputs) {
     const x = need(inputs, 0);
@@ -83,7 +84,7 @@ export const averagePool = defineOp({
   attrs: attrs({ ...poolAttrs, count_include_pad: bool01.optional() }),
   inputs: [1, 1],
   outputs: [1, 1],
-  infer: poolInfer,
+  infer: (ctx) => poolInfer(ctx),
   cost: poolCost,
   evaluate(op, inputs) {
     const x = need(inputs, 0);
@@ -114,7 +115,7 @@ export const lpPool = defineOp({
   attrs: attrs({ ...poolAttrs, p: int.optional() }),
   inputs: [1, 1],
   outputs: [1, 1],
-  infer: poolInfer,
+  infer: (ctx) => poolInfer(ctx),
   cost: poolCost,
   evaluate(op, inputs) {
     const x = need(inputs, 0);

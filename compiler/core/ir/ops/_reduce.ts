@@ -5,7 +5,7 @@ import { countOf, fromNumbers, toNumbers, zeros } from "../tensor.js";
 import { type Dim, type ElementType, integerRange, isInteger, UNKNOWN_DIM } from "../types.js";
 import { attrs, bool01 } from "./_attrs.js";
 import { integers, isBig, need, normal, stridesOf, walk } from "./_eval.js";
-import { axisOf, checked, one, product, unknown } from "./_infer.js";
+import { axisOf, checked, needElem, numericTypes, one, product, productDim, unknown, withContent } from "./_infer.js";
 
 function infer(ctx: InferContext): Inferred {
   const x = ctx.type(0);
@@ -48,7 +48,17 @@ export function reduction<K extends string>(
     attrs: attrs({ keepdims: bool01.optional(), noop_with_empty_axes: bool01.optional() }),
     inputs: [1, 2],
     outputs: [1, 1],
-    infer,
+    infer(ctx) {
+      needElem(ctx, 0, [...numericTypes, "bool"]);
+      const inferred = infer(ctx);
+      const content = ctx.content(0);
+      const result = inferred.types[0];
+      const whole = ctx.shape(0)?.length === 1 && result?.kind === "tensor" && (result.shape?.length === 0 || result.shape?.[0] === 1);
+      if (content === null || !whole || f.finish !== undefined || f.map !== undefined) return inferred;
+      if (kind === "reduce_prod") return withContent(inferred, [productDim(content)]);
+      const known = content.every((d) => typeof d === "number") ? (content as readonly number[]).reduce(f.step, f.start) : UNKNOWN_DIM;
+      return withContent(inferred, [known]);
+    },
     cost: (_, { inputs }) => ({ macs: 0, flops: product(inputs[0] ?? []) }),
     evaluate(op, inputs) {
       const x = need(inputs, 0);

@@ -5,7 +5,7 @@ import { fromNumbers, type Tensor, toNumbers } from "../tensor.js";
 import { type Type, tensorType } from "../types.js";
 import { attrs, bool01 } from "./_attrs.js";
 import { need } from "./_eval.js";
-import { needRank, product, unknown } from "./_infer.js";
+import { floatTypes, needElem, needRank, product, unknown } from "./_infer.js";
 import { channelStatistics, normalizeChannels } from "./_norm.js";
 
 /** Batch normalization; in training mode it also gives running statistics. Source: ONNX BatchNormalization. */
@@ -16,6 +16,7 @@ export const batchNormalization = defineOp({
   inputs: [5, 5],
   outputs: [1, 3],
   infer(ctx) {
+    needElem(ctx, 0, floatTypes);
     const x = ctx.type(0);
     if (x === null) return unknown(ctx);
     const c = needRank(ctx, 0, 1)?.[1];

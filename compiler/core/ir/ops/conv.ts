@@ -6,7 +6,7 @@ import type { Dim, Shape } from "../types.js";
 import { attrs, fused, int, window } from "./_attrs.js";
 import { activate } from "./_elementwise.js";
 import { need } from "./_eval.js";
-import { checked, needRank, needSameElem, one, product, unknown, windows } from "./_infer.js";
+import { checked, floatTypes, needElem, needRank, needSameElem, one, product, unknown, windows } from "./_infer.js";
 import { convolve } from "./_window.js";
 
 /** Output shape of a convolution with x [N, C, …] and w [O, C/group, …]. */
@@ -38,6 +38,7 @@ export const conv = defineOp({
   inputs: [2, 4],
   outputs: [1, 1],
   infer(ctx) {
+    needElem(ctx, 0, floatTypes);
     const x = needRank(ctx, 0, 3);
     const w = needRank(ctx, 1, 3);
     const t = needSameElem(ctx, [0, 1, 2, 3]);

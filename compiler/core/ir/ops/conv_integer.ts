@@ -2,7 +2,7 @@ import { defineOp } from "../op.js";
 import { fromNumbers, type Tensor, toNumbers } from "../tensor.js";
 import { attrs, int, window } from "./_attrs.js";
 import { need } from "./_eval.js";
-import { checked, needRank, one } from "./_infer.js";
+import { checked, needElem, needRank, one } from "./_infer.js";
 import { convolve } from "./_window.js";
 import { convShape } from "./conv.js";
 
@@ -13,7 +13,10 @@ export const convInteger = defineOp({
   attrs: attrs({ ...window, group: int.optional() }),
   inputs: [2, 4],
   outputs: [1, 1],
-  infer: (ctx) => one(checked(ctx, "i32", convShape(ctx, needRank(ctx, 0, 3), needRank(ctx, 1, 3)))),
+  infer(ctx) {
+    for (const i of [0, 1]) needElem(ctx, i, ["u8", "i8"]);
+    return one(checked(ctx, "i32", convShape(ctx, needRank(ctx, 0, 3), needRank(ctx, 1, 3))));
+  },
   cost: (op, shapes) => ({
     macs: (shapes.outputs[0] ?? []).reduce((a, b) => a * b, 1) * (shapes.inputs[1] ?? []).slice(1).reduce((a, b) => a * b, 1),
     flops: 0 * op.inputs.length,

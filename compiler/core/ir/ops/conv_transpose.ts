@@ -6,7 +6,7 @@ import { type Dim, UNKNOWN_DIM } from "../types.js";
 import { attrs, fused, int, ints, window } from "./_attrs.js";
 import { activate } from "./_elementwise.js";
 import { need } from "./_eval.js";
-import { checked, needRank, needSameElem, one, product, unknown } from "./_infer.js";
+import { checked, floatTypes, needElem, needRank, needSameElem, one, product, unknown } from "./_infer.js";
 
 export interface TransposeGeometry {
   readonly out: readonly Dim[];
@@ -89,6 +89,7 @@ export const convTranspose = defineOp({
   inputs: [2, 3],
   outputs: [1, 1],
   infer(ctx) {
+    needElem(ctx, 0, floatTypes);
     const x = needRank(ctx, 0, 3);
     const w = needRank(ctx, 1, 3);
     const t = needSameElem(ctx, [0, 1, 2]);

@@ -1,5 +1,6 @@
 import { sameDim, UNKNOWN_DIM } from "../types.js";
 import { comparison } from "./_elementwise.js";
+import { numericTypes } from "./_infer.js";
 
 /** A symbol is a dimension: never equal to a negative number. */
 export const equal = comparison(
@@ -7,5 +8,8 @@ export const equal = comparison(
   "a == b",
   (a, b) => (a === b ? 1 : 0),
   (a, b) => a === b,
-  ([a, b]) => (sameDim(a!, b!) ? 1 : (a as number) < 0 || (b as number) < 0 ? 0 : UNKNOWN_DIM),
+  {
+    types: [...numericTypes, "bool", "string"],
+    symbolic: ([a, b]) => (sameDim(a!, b!) ? 1 : (a as number) < 0 || (b as number) < 0 ? 0 : UNKNOWN_DIM),
+  },
 );

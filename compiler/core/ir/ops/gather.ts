@@ -4,7 +4,7 @@ import { type Tensor, zeros } from "../tensor.js";
 import { type Dim, UNKNOWN_DIM } from "../types.js";
 import { attrs, int } from "./_attrs.js";
 import { need, normal } from "./_eval.js";
-import { axisOf, checked, one, product, unknown, withContent } from "./_infer.js";
+import { axisOf, checked, needElem, one, product, unknown, withContent } from "./_infer.js";
 
 /** Checks an index of a gather-like op against the axis; negative indices count from the end. */
 export function indexOf(t: Tensor, i: number, size: number): number {
@@ -20,6 +20,7 @@ export const gather = defineOp({
   inputs: [2, 2],
   outputs: [1, 1],
   infer(ctx) {
+    needElem(ctx, 1, ["i64", "i32"]);
     const x = ctx.type(0);
     if (x === null) return unknown(ctx);
     const indices = ctx.shape(1);

@@ -3,7 +3,7 @@ import { defineOp } from "../op.js";
 import { zeros } from "../tensor.js";
 import { attrs, int } from "./_attrs.js";
 import { need, normal, stridesOf, walk } from "./_eval.js";
-import { axisOf, checked, one, unknown } from "./_infer.js";
+import { axisOf, checked, needElem, one, unknown } from "./_infer.js";
 import { indexOf } from "./gather.js";
 
 export const gatherElements = defineOp({
@@ -13,6 +13,7 @@ export const gatherElements = defineOp({
   inputs: [2, 2],
   outputs: [1, 1],
   infer(ctx) {
+    needElem(ctx, 1, ["i64", "i32"]);
     const x = ctx.type(0);
     if (x === null) return unknown(ctx);
     if (x.shape !== null) {

@@ -4,7 +4,7 @@ import { zeros } from "../tensor.js";
 import type { Dim } from "../types.js";
 import { attrs, int } from "./_attrs.js";
 import { need, stridesOf } from "./_eval.js";
-import { checked, one, product, unknown } from "./_infer.js";
+import { checked, needElem, one, product, unknown } from "./_infer.js";
 
 export const gatherNd = defineOp({
   kind: "gather_nd",
@@ -13,6 +13,7 @@ export const gatherNd = defineOp({
   inputs: [2, 2],
   outputs: [1, 1],
   infer(ctx) {
+    needElem(ctx, 1, ["i64", "i32"]);
     const x = ctx.type(0);
     if (x === null) return unknown(ctx);
     const indices = ctx.shape(1);

@@ -6,7 +6,7 @@ import type { Dim } from "../types.js";
 import { attrs, bool01, fused } from "./_attrs.js";
 import { activate } from "./_elementwise.js";
 import { broadcastStrides, need, walk } from "./_eval.js";
-import { broadcast, checked, needRank, needSameElem, one, product, unknown } from "./_infer.js";
+import { broadcast, checked, needElem, needRank, needSameElem, numericTypes, one, product, unknown } from "./_infer.js";
 
 /** alpha * op(a) * op(b) + beta * c, where op transposes on request. Source: ONNX Gemm. */
 export const gemm = defineOp({
@@ -16,6 +16,7 @@ export const gemm = defineOp({
   inputs: [2, 3],
   outputs: [1, 1],
   infer(ctx) {
+    needElem(ctx, 0, numericTypes);
     const t = needSameElem(ctx, [0, 1, 2]);
     const a = needRank(ctx, 0, 2, 2);
     const b = needRank(ctx, 1, 2, 2);

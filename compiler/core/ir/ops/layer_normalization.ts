@@ -5,7 +5,7 @@ import { fromNumbers, toNumbers } from "../tensor.js";
 import { tensorType } from "../types.js";
 import { attrs, int } from "./_attrs.js";
 import { need, normal } from "./_eval.js";
-import { axisOf, broadcast, product, unknown } from "./_infer.js";
+import { axisOf, broadcast, floatTypes, needElem, product, unknown } from "./_infer.js";
 import { affine, normalizeGroups } from "./_norm.js";
 
 /** Source: ONNX LayerNormalization (Ba, Kiros, Hinton 2016). Optional outputs: mean and 1/std. */
@@ -16,6 +16,7 @@ export const layerNormalization = defineOp({
   inputs: [2, 3],
   outputs: [1, 3],
   infer(ctx) {
+    needElem(ctx, 0, floatTypes);
     const x = ctx.type(0);
     if (x === null) return unknown(ctx);
     if (x.shape === null) return { types: [x, tensorType("f32", null), tensorType("f32", null)].slice(0, ctx.outputCount) };

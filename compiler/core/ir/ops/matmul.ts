@@ -2,7 +2,7 @@ import { defineOp } from "../op.js";
 import { fromNumbers, toNumbers } from "../tensor.js";
 import { activate, fusedAttrs } from "./_elementwise.js";
 import { need } from "./_eval.js";
-import { checked, needSameElem, one, product, unknown } from "./_infer.js";
+import { checked, needElem, needSameElem, numericTypes, one, product, unknown } from "./_infer.js";
 import { matmulShape, matmulValues } from "./_matmul.js";
 
 /** Matrix product, batched and broadcast as numpy.matmul. Source: ONNX MatMul. */
@@ -13,6 +13,7 @@ export const matmul = defineOp({
   inputs: [2, 2],
   outputs: [1, 1],
   infer(ctx) {
+    needElem(ctx, 0, numericTypes);
     const t = needSameElem(ctx, [0, 1]);
     return t === null ? unknown(ctx) : one(checked(ctx, t.elem, matmulShape(ctx, ctx.shape(0), ctx.shape(1))));
   },

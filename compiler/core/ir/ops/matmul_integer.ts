@@ -2,7 +2,7 @@ import { defineOp } from "../op.js";
 import { fromNumbers, type Tensor, toNumbers } from "../tensor.js";
 import { none } from "./_attrs.js";
 import { need } from "./_eval.js";
-import { checked, one, product } from "./_infer.js";
+import { checked, needElem, one, product } from "./_infer.js";
 import { matmulShape, matmulValues } from "./_matmul.js";
 
 /** Integer matrix product to i32. Source: ONNX MatMulInteger. */
@@ -12,7 +12,10 @@ export const matmulInteger = defineOp({
   attrs: none,
   inputs: [2, 4],
   outputs: [1, 1],
-  infer: (ctx) => one(checked(ctx, "i32", matmulShape(ctx, ctx.shape(0), ctx.shape(1)))),
+  infer(ctx) {
+    for (const i of [0, 1]) needElem(ctx, i, ["u8", "i8"]);
+    return one(checked(ctx, "i32", matmulShape(ctx, ctx.shape(0), ctx.shape(1))));
+  },
   cost: (_, { inputs, outputs }) => ({ macs: product(outputs[0] ?? []) * (inputs[0]?.at(-1) ?? 1), flops: 0 }),
   evaluate(_, inputs) {
     const [a, b] = [need(inputs, 0), need(inputs, 1)];

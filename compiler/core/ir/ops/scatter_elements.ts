@@ -4,8 +4,7 @@ import { defineOp } from "../op.js";
 import { fromNumbers, toNumbers } from "../tensor.js";
 import { attrs, int } from "./_attrs.js";
 import { need, normal, stridesOf, walk } from "./_eval.js";
-import { like } from "./_infer.js";
-import { combine } from "./_scatter.js";
+import { combine, scattered } from "./_scatter.js";
 import { indexOf } from "./gather.js";
 
 export const scatterElements = defineOp({
@@ -14,7 +13,7 @@ export const scatterElements = defineOp({
   attrs: attrs({ axis: int.optional(), reduction: z.enum(["none", "add", "mul", "min", "max"]).optional() }),
   inputs: [3, 3],
   outputs: [1, 1],
-  infer: (ctx) => like(ctx),
+  infer: (ctx) => scattered(ctx),
   evaluate(op, inputs) {
     const [x, indices, updates] = [need(inputs, 0), need(inputs, 1), need(inputs, 2)];
     const axis = normal(num(op, "axis", 0), x.dims.length);

@@ -3,8 +3,8 @@ import { defineOp } from "../op.js";
 import { fromNumbers, toNumbers } from "../tensor.js";
 import { attrs } from "./_attrs.js";
 import { need, stridesOf } from "./_eval.js";
-import { like, product } from "./_infer.js";
-import { combine } from "./_scatter.js";
+import { product } from "./_infer.js";
+import { combine, scattered } from "./_scatter.js";
 
 export const scatterNd = defineOp({
   kind: "scatter_nd",
@@ -12,7 +12,7 @@ export const scatterNd = defineOp({
   attrs: attrs({ reduction: z.enum(["none", "add", "mul", "min", "max"]).optional() }),
   inputs: [3, 3],
   outputs: [1, 1],
-  infer: (ctx) => like(ctx),
+  infer: (ctx) => scattered(ctx),
   evaluate(op, inputs) {
     const [x, indices, updates] = [need(inputs, 0), need(inputs, 1), need(inputs, 2)];
     const depth = indices.dims.at(-1) as number;

@@ -1,8 +1,9 @@
 import { defineOp } from "../op.js";
 import { i64 } from "../tensor.js";
-import { elementCount, tensorType } from "../types.js";
+import { tensorType, UNKNOWN_DIM } from "../types.js";
 import { none } from "./_attrs.js";
 import { need } from "./_eval.js";
+import { productDim } from "./_infer.js";
 
 export const size = defineOp({
   kind: "size",
@@ -11,8 +12,9 @@ export const size = defineOp({
   inputs: [1, 1],
   outputs: [1, 1],
   infer(ctx) {
-    const n = elementCount(ctx.shape(0));
-    return { types: [tensorType("i64", [])], ...(n === null ? {} : { content: [n] }) };
+    const s = ctx.shape(0);
+    const n = s === null ? UNKNOWN_DIM : productDim(s);
+    return { types: [tensorType("i64", [])], content: [n] };
   },
   evaluate: (_, inputs) => [i64([need(inputs, 0).data.length], [])],
 });

@@ -3,7 +3,7 @@ import type { Tensor } from "../tensor.js";
 import { UNKNOWN_DIM } from "../types.js";
 import { none } from "./_attrs.js";
 import { broadcastDims, broadcastStrides, gatherStrided, need } from "./_eval.js";
-import { broadcast, checked, mapContent, needSameElem, one, product, unknown, withContent } from "./_infer.js";
+import { broadcast, checked, mapContent, needElem, needSameElem, one, product, unknown, withContent } from "./_infer.js";
 
 export const where = defineOp({
   kind: "where",
@@ -12,6 +12,7 @@ export const where = defineOp({
   inputs: [3, 3],
   outputs: [1, 1],
   infer(ctx) {
+    needElem(ctx, 0, ["bool"]);
     const t = needSameElem(ctx, [1, 2]);
     if (t === null) return unknown(ctx);
     const condition = ctx.content(0);

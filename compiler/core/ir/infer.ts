@@ -5,7 +5,7 @@
  * the declared fact is kept; where both know a dimension and disagree, the op is rejected.
  */
 import { fail } from "../diagnostics/index.js";
-import { constantTensor, type Graph, isConstant, type Op, type Value } from "./graph.js";
+import { constantTensor, type Graph, isConstant, num, type Op, type Value } from "./graph.js";
 import type { InferContext, Inferred } from "./op.js";
 import { opDefinition } from "./ops/index.js";
 import { type Dim, formatType, type TensorType, type Type, UNKNOWN_DIM } from "./types.js";
@@ -104,9 +104,30 @@ export function inferOp(_graph: Graph, op: Op): void {
   }
 }
 
+/** Gives the values that bodies capture the types and contents that they have outside: captured values are the last operands and the last inputs of a body. */
+function seedCaptures(op: Op): void {
+  const captures = num(op, "captures", 0);
+  let at = op.inputs.length - captures;
+  op.regions.forEach((region, k) => {
+    // The two bodies of `if` capture one after the other; other kinds have one body.
+    const first = num(op, "then_captures", captures);
+    const count = op.kind === "if" ? (k === 0 ? first : captures - first) : captures;
+    for (const inner of region.inputs.slice(region.inputs.length - count)) {
+      const outer = op.inputs[at++];
+      if (outer == null) continue;
+      inner.type = joinTypes(outer.type, inner.type, (why) =>
+        fail("CEC4001", { message: `${describeOp(op)}: captured %${outer.name} does not fit the body: ${why}`, at: { node: describeOp(op) } }),
+      );
+      const content = contentOf(outer);
+      if (content !== null) inner.content = content;
+    }
+  });
+}
+
 /** Infers the whole graph in order, bodies of control flow first. */
 export function inferGraph(graph: Graph): void {
   for (const op of graph.ops) {
+    if (op.regions.length > 0) seedCaptures(op);
     for (const region of op.regions) inferGraph(region);
     inferOp(graph, op);
   }

@@ -1,0 +1,42 @@
+/** Small pattern helpers that the fusions share. */
+import { constantTensor, type Graph, type Op, type Shape, toNumbers, type Value } from "../../compiler/core/index.js";
+
+export const shapeOf = (v: Value | null | undefined): Shape | null => (v?.type.kind === "tensor" ? v.type.shape : null);
+
+/** The value of a constant that is one number (any rank), else `null`. */
+export function scalarOf(v: Value | null | undefined): number | null {
+  const t = constantTensor(v);
+  if (t === null || t.data.length !== 1 || t.type === "string") return null;
+  return toNumbers(t)[0] as number;
+}
+
+/** Equality up to f32 rounding of a constant that exporters write with few digits. */
+export const near = (a: number | null, b: number): boolean => a !== null && Math.abs(a - b) <= 1e-4 * Math.max(1, Math.abs(b));
+
+/** The two operands of a binary op with the constant scalar second; `null` when neither or both are one. */
+export function withScalar(op: Op): { readonly x: Value; readonly scalar: number } | null {
+  const [a, b] = op.inputs;
+  const [sa, sb] = [scalarOf(a), scalarOf(b)];
+  if (sb !== null && sa === null && a != null) return { x: a, scalar: sb };
+  if (sa !== null && sb === null && b != null) return { x: b, scalar: sa };
+  return null;
+}
+
+/** The operand of a commutative binary op that is not `v`; `null` when `v` is no operand. */
+export const otherOperand = (op: Op, v: Value): Value | null =>
+  op.inputs[0] === v ? (op.inputs[1] ?? null) : op.inputs[1] === v ? (op.inputs[0] ?? null) : null;
+
+/** The single user of an op's single result, if it is of one of the kinds. */
+export function followedBy(graph: Graph, op: Op, ...kinds: readonly string[]): Op | null {
+  const v = op.outputs[0];
+  const user = v === undefined ? null : graph.onlyUser(v);
+  return user !== null && kinds.includes(user.kind) ? user : null;
+}
+
+/** Bounds of a clip whose limits are constants; `null` when a limit is computed. */
+export function clipBounds(op: Op): { readonly low: number; readonly high: number } | null {
+  const [, a, b] = op.inputs;
+  const low = a == null ? Number.NEGATIVE_INFINITY : scalarOf(a);
+  const high = b == null ? Number.POSITIVE_INFINITY : scalarOf(b);
+  return low === null || high === null ? null : { low, high };
+}

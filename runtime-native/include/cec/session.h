@@ -1,0 +1,79 @@
+// A session: one program, one thread pool, plans for the input shapes met so far.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cec/program.h"
+#include "cec/tensor.h"
+
+namespace cec {
+
+class Observer;
+
+struct SessionOptions {
+  /// Threads that one run uses, counting the caller's. 1..256.
+  int threads = 1;
+  /// Names of intermediate tensors that every run returns after the program's outputs.
+  std::vector<std::string> keep;
+  /// Collect nanoseconds per op.
+  bool profile = false;
+};
+
+/// A tensor that the caller owns. `data` may be null when it has no elements. No alignment is asked for.
+struct TensorView {
+  DType dtype = DType::none;
+  Shape shape;
+  const void* data = nullptr;
+};
+
+/// Where results go: called once per output before any op runs, with the output's index and type; returns memory for
+/// its bytes (not null unless there are none). That memory must live until the run is over.
+using OutputAllocator = std::function<void*(size_t index, const TensorType& type)>;
+
+struct OwnedTensor {
+  TensorType type;
+  std::shared_ptr<void> data;
+};
+
+struct OpProfile {
+  std::string kind;
+  std::string name;
+  uint64_t nanoseconds = 0;
+  uint64_t calls = 0;
+};
+
+class Session {
+ public:
+  /// Throws Error(CEC6007) for a wrong thread count or an unknown name in `keep`.
+  Session(std::shared_ptr<const Program> program, SessionOptions options);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const Program& program() const;
+  /// The program's outputs, then the kept tensors.
+  size_t output_count() const;
+  const std::string& output_name(size_t index) const;
+
+  /// Runs the program. `feeds` follow the order of program().inputs(). Calls from several threads take turns.
+  /// The observer, if any, sees each tensor it watches as soon as it exists.
+  /// Throws Error: CEC6005 for feeds, CEC6004 and CEC6003 from ops, CEC6006, CEC6008.
+  void run(const std::vector<TensorView>& feeds, const OutputAllocator& outputs, Observer* observer = nullptr);
+  /// The same with results in fresh memory.
+  std::vector<OwnedTensor> run(const std::vector<TensorView>& feeds, Observer* observer = nullptr);
+
+  /// Time per op since the session began; empty without SessionOptions::profile.
+  std::vector<OpProfile> profile() const;
+  /// Bytes of the arena that the latest plan uses.
+  size_t arena_bytes() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cec

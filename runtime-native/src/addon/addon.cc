@@ -1,0 +1,453 @@
+// The N-API layer: Program, Session and Observer objects, cpuInfo. Everything that computes runs off the event loop.
+#include <napi.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cec/cpu_features.h"
+#include "cec/error.h"
+#include "cec/observer.h"
+#include "cec/program.h"
+#include "cec/session.h"
+#include "exec/aligned.h"
+#include "exec/op.h"
+#include "kernels/kernels.h"
+
+namespace {
+
+using cec::codes::kArgument;
+
+Napi::Error coded(Napi::Env env, const std::string& code, const std::string& message) {
+  Napi::Error error = Napi::Error::New(env, message);
+  error.Set("code", Napi::String::New(env, code));
+  return error;
+}
+
+/// Runs body; C++ errors become JavaScript exceptions with a code.
+template <typename F>
+auto guarded(Napi::Env env, F&& body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const cec::Error& error) {
+    throw coded(env, error.code, error.what());
+  } catch (const std::bad_alloc&) {
+    throw coded(env, cec::codes::kMemory, "there is no memory for this");
+  } catch (const std::exception& error) {
+    throw coded(env, cec::codes::kInternal, std::string("the engine failed: ") + error.what());
+  }
+}
+
+constexpr napi_type_tag kProgramTag = {0x6365632d70726f67ULL, 0x8c1f2b60a7d94e31ULL};
+constexpr napi_type_tag kObserverTag = {0x6365632d6f627376ULL, 0x51ad7730f2c64b98ULL};
+
+std::vector<std::string> read_names(Napi::Env env, const Napi::Value& value, const char* what) {
+  std::vector<std::string> names;
+  if (value.IsUndefined() || value.IsNull()) return names;
+  if (!value.IsArray()) throw coded(env, kArgument, std::string(what) + " must be a list of names");
+  const Napi::Array list = value.As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); ++i) {
+    const Napi::Value item = list.Get(i);
+    if (!item.IsString()) throw coded(env, kArgument, std::string(what) + " must be a list of names");
+    names.push_back(item.As<Napi::String>().Utf8Value());
+  }
+  return names;
+}
+
+class ProgramObject : public Napi::ObjectWrap<ProgramObject> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Program",
+                       {InstanceAccessor<&ProgramObject::inputs>("inputs"), InstanceAccessor<&ProgramObject::tensors>("tensors"),
+                        InstanceAccessor<&ProgramObject::constant_bytes>("constantBytes")});
+  }
+
+  explicit ProgramObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ProgramObject>(info) {
+    const Napi::Env env = info.Env();
+    if (!info[0].IsTypedArray()) throw coded(env, kArgument, "a program is made from a Uint8Array");
+    const Napi::TypedArray bytes = info[0].As<Napi::TypedArray>();
+    cec::LoadOptions options;
+    if (info[1].IsString()) options.isa = info[1].As<Napi::String>().Utf8Value();
+    guarded(env, [&] {
+      program = cec::Program::load(static_cast<const char*>(bytes.ArrayBuffer().Data()) + bytes.ByteOffset(), bytes.ByteLength(), options);
+      return 0;
+    });
+    info.This().As<Napi::Object>().TypeTag(&kProgramTag);
+  }
+
+  std::shared_ptr<const cec::Program> program;
+
+ private:
+  static Napi::Object describe(Napi::Env env, const cec::ProgramTensor& tensor) {
+    Napi::Object row = Napi::Object::New(env);
+    row.Set("name", tensor.name);
+    row.Set("type", cec::name_of(tensor.dtype));
+    Napi::Array dims = Napi::Array::New(env, tensor.dims.size());
+    for (size_t d = 0; d < tensor.dims.size(); ++d) dims.Set(static_cast<uint32_t>(d), Napi::Number::New(env, static_cast<double>(tensor.dims[d])));
+    row.Set("dims", dims);
+    return row;
+  }
+  Napi::Value inputs(const Napi::CallbackInfo& info) {
+    Napi::Array rows = Napi::Array::New(info.Env());
+    for (size_t i = 0; i < program->inputs().size(); ++i) {
+      rows.Set(static_cast<uint32_t>(i), describe(info.Env(), program->tensors()[static_cast<size_t>(program->inputs()[i])]));
+    }
+    return rows;
+  }
+  /// Names of the tensors that can be kept or observed: inputs and results of ops.
+  Napi::Value tensors(const Napi::CallbackInfo& info) {
+    Napi::Array rows = Napi::Array::New(info.Env());
+    uint32_t n = 0;
+    for (const cec::ProgramTensor& tensor : program->tensors()) {
+      if (!tensor.is_constant) rows.Set(n++, describe(info.Env(), tensor));
+    }
+    return rows;
+  }
+  Napi::Value constant_bytes(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(program->constant_bytes())); }
+};
+
+std::shared_ptr<const cec::Program> program_of(Napi::Env env, const Napi::Value& value) {
+  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kProgramTag)) throw coded(env, kArgument, "a Program is needed here");
+  return ProgramObject::Unwrap(value.As<Napi::Object>())->program;
+}
+
+class ObserverObject : public Napi::ObjectWrap<ObserverObject> {
+ public:
+  static Napi::Function define(Napi::Env env) { return DefineClass(env, "Observer", {InstanceMethod<&ObserverObject::read>("read")}); }
+
+  explicit ObserverObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ObserverObject>(info) {
+    const Napi::Env env = info.Env();
+    const std::shared_ptr<const cec::Program> program = program_of(env, info[0]);
+    const std::vector<std::string> names = read_names(env, info[1], "the tensors to observe");
+    cec::ObserverOptions options;
+    if (info[2].IsNumber()) {
+      const double bins = info[2].As<Napi::Number>().DoubleValue();
+      options.bins = bins >= 0 && bins < 1e9 ? static_cast<int>(bins) : -1;
+    }
+    options.per_channel_min_max = info[3].ToBoolean();
+    guarded(env, [&] {
+      observer = std::make_shared<cec::Observer>(program, names, options);
+      return 0;
+    });
+    info.This().As<Napi::Object>().TypeTag(&kObserverTag);
+  }
+
+  std::shared_ptr<cec::Observer> observer;
+
+ private:
+  static Napi::Value floats(Napi::Env env, const std::vector<float>& values) {
+    Napi::Float32Array array = Napi::Float32Array::New(env, values.size());
+    if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof(float));
+    return array;
+  }
+
+  Napi::Value read(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+      const std::vector<cec::TensorStatistics> statistics = observer->read();
+      Napi::Array rows = Napi::Array::New(env, statistics.size());
+      for (size_t i = 0; i < statistics.size(); ++i) {
+        const cec::TensorStatistics& s = statistics[i];
+        Napi::Object row = Napi::Object::New(env);
+        row.Set("name", s.name);
+        row.Set("count", static_cast<double>(s.count));
+        row.Set("nanCount", static_cast<double>(s.nan_count));
+        row.Set("infCount", static_cast<double>(s.inf_count));
+        row.Set("min", s.min);
+        row.Set("max", s.max);
+        row.Set("mean", s.mean);
+        row.Set("std", s.std);
+        Napi::Object histogram = Napi::Object::New(env);
+        histogram.Set("lo", s.histogram_lo);
+        histogram.Set("hi", s.histogram_hi);
+        Napi::Float64Array counts = Napi::Float64Array::New(env, s.histogram.size());
+        for (size_t b = 0; b < s.histogram.size(); ++b) counts[b] = static_cast<double>(s.histogram[b]);
+        histogram.Set("counts", counts);
+        row.Set("histogram", histogram);
+        if (!s.channel_min.empty()) {
+          row.Set("channelMin", floats(env, s.channel_min));
+          row.Set("channelMax", floats(env, s.channel_max));
+        }
+        rows.Set(static_cast<uint32_t>(i), row);
+      }
+      return rows;
+    });
+  }
+};
+
+struct Result {
+  std::string name;
+  cec::TensorType type;
+  std::shared_ptr<void> data;
+};
+
+Napi::ArrayBuffer to_array_buffer(Napi::Env env, const Result& result) {
+  const size_t bytes = result.type.bytes();
+  // Small results are copied: cheaper than an external buffer with its finalizer.
+  constexpr size_t kExternal = 16384;
+  if (bytes >= kExternal) {
+    auto keep = std::make_unique<std::shared_ptr<void>>(result.data);
+    try {
+      const Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, result.data.get(), bytes, [](Napi::Env, void*, std::shared_ptr<void>* held) { delete held; }, keep.get());
+      keep.release();
+      return buffer;
+    } catch (const Napi::Error&) {
+      // Runtimes with a memory cage (Electron) refuse external buffers; fall through to a copy.
+    }
+  }
+  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(env, bytes);
+  if (bytes != 0) std::memcpy(buffer.Data(), result.data.get(), bytes);
+  return buffer;
+}
+
+class RunWorker final : public Napi::AsyncWorker {
+ public:
+  RunWorker(Napi::Env env, std::shared_ptr<cec::Session> session, std::shared_ptr<cec::Observer> observer, std::vector<cec::TensorView> feeds,
+            std::vector<Napi::Reference<Napi::Value>> held)
+      : Napi::AsyncWorker(env, "cec.run"),
+        deferred_(Napi::Promise::Deferred::New(env)),
+        session_(std::move(session)),
+        observer_(std::move(observer)),
+        feeds_(std::move(feeds)),
+        held_(std::move(held)) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+  void Execute() override {
+    try {
+      results_.resize(session_->output_count());
+      session_->run(
+          feeds_,
+          [this](size_t index, const cec::TensorType& type) {
+            results_[index] = {session_->output_name(index), type, cec::allocate_aligned(type.bytes())};
+            return results_[index].data.get();
+          },
+          observer_.get());
+    } catch (const cec::Error& error) {
+      fail(error.code, error.what());
+    } catch (const std::bad_alloc&) {
+      fail(cec::codes::kMemory, "there is no memory for this run");
+    } catch (const std::exception& error) {
+      fail(cec::codes::kInternal, std::string("the engine failed: ") + error.what());
+    } catch (...) {
+      fail(cec::codes::kInternal, "the engine failed");
+    }
+  }
+
+  void OnOK() override {
+    const Napi::Env env = Env();
+    const Napi::HandleScope scope(env);
+    try {
+      Napi::Array rows = Napi::Array::New(env, results_.size());
+      for (size_t i = 0; i < results_.size(); ++i) {
+        Napi::Object row = Napi::Object::New(env);
+        row.Set("name", results_[i].name);
+        row.Set("type", cec::name_of(results_[i].type.dtype));
+        Napi::Array dims = Napi::Array::New(env, static_cast<size_t>(results_[i].type.shape.rank()));
+        for (int d = 0; d < results_[i].type.shape.rank(); ++d) dims.Set(static_cast<uint32_t>(d), Napi::Number::New(env, static_cast<double>(results_[i].type.shape[d])));
+        row.Set("dims", dims);
+        row.Set("buffer", to_array_buffer(env, results_[i]));
+        rows.Set(static_cast<uint32_t>(i), row);
+      }
+      deferred_.Resolve(rows);
+    } catch (const Napi::Error& error) {
+      deferred_.Reject(error.Value());
+    }
+  }
+
+  void OnError(const Napi::Error&) override {
+    const Napi::HandleScope scope(Env());
+    deferred_.Reject(coded(Env(), code_, message_).Value());
+  }
+
+ private:
+  void fail(const std::string& code, const std::string& message) {
+    code_ = code;
+    message_ = message;
+    SetError(message);
+  }
+
+  Napi::Promise::Deferred deferred_;
+  std::shared_ptr<cec::Session> session_;
+  std::shared_ptr<cec::Observer> observer_;
+  std::vector<cec::TensorView> feeds_;
+  std::vector<Napi::Reference<Napi::Value>> held_;  // keeps the feeds' arrays alive
+  std::vector<Result> results_;
+  std::string code_, message_;
+};
+
+class SessionObject : public Napi::ObjectWrap<SessionObject> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Session",
+                       {InstanceMethod<&SessionObject::run>("run"), InstanceMethod<&SessionObject::profile>("profile"), InstanceMethod<&SessionObject::dispose>("dispose"),
+                        InstanceMethod<&SessionObject::output_names>("outputNames"), InstanceMethod<&SessionObject::arena_bytes>("arenaBytes")});
+  }
+
+  /// (program, threads, keep, profile)
+  explicit SessionObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SessionObject>(info) {
+    const Napi::Env env = info.Env();
+    std::shared_ptr<const cec::Program> program = program_of(env, info[0]);
+    cec::SessionOptions options;
+    if (info[1].IsNumber()) {
+      const double threads = info[1].As<Napi::Number>().DoubleValue();
+      options.threads = threads >= 0 && threads < 1e6 && std::floor(threads) == threads ? static_cast<int>(threads) : -1;
+    }
+    options.keep = read_names(env, info[2], "keep");
+    options.profile = info[3].ToBoolean();
+    guarded(env, [&] {
+      session_ = std::make_shared<cec::Session>(std::move(program), std::move(options));
+      return 0;
+    });
+  }
+
+ private:
+  cec::Session& session(Napi::Env env) const {
+    if (session_ == nullptr) throw coded(env, kArgument, "the session was disposed");
+    return *session_;
+  }
+
+  /// (feeds: {type, dims, data}[], observer?) in the order of the program's inputs.
+  Napi::Value run(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+      session(env);
+      if (!info[0].IsArray()) throw coded(env, kArgument, "feeds must be a list");
+      const Napi::Array list = info[0].As<Napi::Array>();
+      std::vector<cec::TensorView> feeds;
+      std::vector<Napi::Reference<Napi::Value>> held;
+      for (uint32_t i = 0; i < list.Length(); ++i) {
+        const Napi::Value item = list.Get(i);
+        if (!item.IsObject()) throw coded(env, kArgument, "a feed must be a tensor");
+        const Napi::Object object = item.As<Napi::Object>();
+        const Napi::Value type = object.Get("type");
+        const Napi::Value dims = object.Get("dims");
+        const Napi::Value data = object.Get("data");
+        if (!type.IsString() || !dims.IsArray() || !data.IsTypedArray()) throw coded(env, cec::codes::kFeed, "a feed must be { type, dims, data: typed array }");
+        cec::TensorView feed;
+        feed.dtype = cec::dtype_from_name(type.As<Napi::String>().Utf8Value());
+        if (feed.dtype == cec::DType::none) throw coded(env, cec::codes::kFeed, "the engine has no tensors of the type " + type.As<Napi::String>().Utf8Value());
+        const Napi::Array sizes = dims.As<Napi::Array>();
+        for (uint32_t d = 0; d < sizes.Length(); ++d) {
+          const Napi::Value size = sizes.Get(d);
+          const double value = size.IsNumber() ? size.As<Napi::Number>().DoubleValue() : -1;
+          if (!(value >= 0 && value <= 9007199254740991.0) || std::floor(value) != value) throw coded(env, cec::codes::kFeed, "a feed has a dimension that is no size");
+          feed.shape.push_back(static_cast<int64_t>(value));
+        }
+        const Napi::TypedArray array = data.As<Napi::TypedArray>();
+        const size_t bytes = cec::checked_bytes(feed.dtype, feed.shape);
+        if (array.ByteLength() != bytes) {
+          throw coded(env, cec::codes::kFeed,
+                      "a feed of " + cec::TensorType{feed.dtype, feed.shape}.to_string() + " takes " + std::to_string(bytes) + " bytes, its array has " + std::to_string(array.ByteLength()));
+        }
+        if (bytes != 0) {
+          feed.data = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+          held.push_back(Napi::Reference<Napi::Value>::New(data, 1));
+        }
+        feeds.push_back(feed);
+      }
+      std::shared_ptr<cec::Observer> observer;
+      if (info.Length() > 1 && !info[1].IsUndefined() && !info[1].IsNull()) {
+        if (!info[1].IsObject() || !info[1].As<Napi::Object>().CheckTypeTag(&kObserverTag)) throw coded(env, kArgument, "an Observer is needed here");
+        observer = ObserverObject::Unwrap(info[1].As<Napi::Object>())->observer;
+      }
+      auto* worker = new RunWorker(env, session_, std::move(observer), std::move(feeds), std::move(held));
+      const Napi::Promise promise = worker->promise();
+      worker->Queue();
+      return promise;
+    });
+  }
+
+  Napi::Value profile(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+      const std::vector<cec::OpProfile> ops = session(env).profile();
+      Napi::Array rows = Napi::Array::New(env, ops.size());
+      for (size_t i = 0; i < ops.size(); ++i) {
+        Napi::Object row = Napi::Object::New(env);
+        row.Set("kind", ops[i].kind);
+        row.Set("name", ops[i].name);
+        row.Set("nanoseconds", static_cast<double>(ops[i].nanoseconds));
+        row.Set("calls", static_cast<double>(ops[i].calls));
+        rows.Set(static_cast<uint32_t>(i), row);
+      }
+      return rows;
+    });
+  }
+
+  Napi::Value output_names(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    cec::Session& s = session(env);
+    Napi::Array rows = Napi::Array::New(env, s.output_count());
+    for (size_t i = 0; i < s.output_count(); ++i) rows.Set(static_cast<uint32_t>(i), Napi::String::New(env, s.output_name(i)));
+    return rows;
+  }
+
+  Napi::Value arena_bytes(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(session(info.Env()).arena_bytes())); }
+
+  Napi::Value dispose(const Napi::CallbackInfo& info) {
+    session_.reset();  // runs in flight hold it until they end
+    return info.Env().Undefined();
+  }
+
+  std::shared_ptr<cec::Session> session_;
+};
+
+Napi::Value cpu_info(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Object row = Napi::Object::New(env);
+  row.Set("isa", cec::isa_name(cec::active_isa()));
+  row.Set("maxIsa", cec::isa_name(cec::max_isa()));
+  row.Set("capIsValid", cec::isa_cap_is_valid());
+  const cec::CpuFeatures& features = cec::cpu_features();
+  const std::pair<const char*, bool> flags[] = {
+      {"avx2", features.avx2},         {"fma", features.fma},           {"f16c", features.f16c},         {"avx512f", features.avx512f},       {"avx512bw", features.avx512bw},
+      {"avx512dq", features.avx512dq}, {"avx512vl", features.avx512vl}, {"avx512vnni", features.avx512vnni}, {"avx_vnni", features.avx_vnni},
+  };
+  Napi::Array names = Napi::Array::New(env);
+  uint32_t n = 0;
+  for (const auto& [name, present] : flags) {
+    if (present) names.Set(n++, Napi::String::New(env, name));
+  }
+  row.Set("features", names);
+  Napi::Array kernels = Napi::Array::New(env);
+  n = 0;
+  for (const cec::KernelInfo& kernel : cec::list_kernels()) {
+    Napi::Object line = Napi::Object::New(env);
+    line.Set("family", kernel.family);
+    line.Set("name", kernel.name);
+    line.Set("isa", cec::isa_name(kernel.isa));
+    line.Set("supported", kernel.supported);
+    line.Set("selected", kernel.selected);
+    kernels.Set(n++, line);
+  }
+  row.Set("kernels", kernels);
+  return row;
+}
+
+/// Kinds of ops that the engine runs.
+Napi::Value op_kinds(const Napi::CallbackInfo& info) {
+  const std::vector<const cec::OpKind*> kinds = cec::all_ops();
+  Napi::Array names = Napi::Array::New(info.Env(), kinds.size());
+  for (size_t i = 0; i < kinds.size(); ++i) names.Set(static_cast<uint32_t>(i), Napi::String::New(info.Env(), kinds[i]->kind));
+  return names;
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Program", ProgramObject::define(env));
+  exports.Set("Session", SessionObject::define(env));
+  exports.Set("Observer", ObserverObject::define(env));
+  exports.Set("cpuInfo", Napi::Function::New(env, cpu_info));
+  exports.Set("opKinds", Napi::Function::New(env, op_kinds));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(cec, init)

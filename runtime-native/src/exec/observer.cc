@@ -1,0 +1,216 @@
+#include "cec/observer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "cec/error.h"
+#include "exec/op.h"
+
+namespace cec {
+namespace {
+
+/// Bin numbers stay below 2^30, so that they are exact in f32 arithmetic scaled by powers of two and never overflow.
+constexpr int kIndexBits = 30;
+/// No bin is narrower than the least f32 step.
+constexpr int kLeastExponent = -149;
+constexpr size_t kChunk = 1 << 14;
+
+/// floor(v * 2^-k) for finite v with |v| < 2^(k + 31): exact.
+int64_t bin_of(double v, int exponent) { return static_cast<int64_t>(std::floor(std::ldexp(v, -exponent))); }
+
+}  // namespace
+
+StreamingHistogram::StreamingHistogram(int bins) {
+  if (bins < 2 || bins > (1 << 20)) throw Error(codes::kArgument, "bins is " + std::to_string(bins) + "; it must be from 2 to 1048576");
+  counts_.assign(static_cast<size_t>(bins), 0);
+}
+
+double StreamingHistogram::lo() const { return empty_ ? 0 : std::ldexp(static_cast<double>(first_), exponent_); }
+double StreamingHistogram::hi() const { return empty_ ? 0 : std::ldexp(static_cast<double>(first_ + bins()), exponent_); }
+
+void StreamingHistogram::cover(float lo, float hi) {
+  const double magnitude = std::max(std::fabs(static_cast<double>(lo)), std::fabs(static_cast<double>(hi)));
+  int needed = kLeastExponent;
+  if (magnitude > 0) needed = std::max(needed, std::ilogb(magnitude) + 1 - kIndexBits);
+  int exponent = empty_ ? needed : std::max(exponent_, needed);
+  int64_t first = 0;
+  int64_t last = 0;
+  for (;; ++exponent) {
+    first = bin_of(lo, exponent);
+    last = bin_of(hi, exponent);
+    if (!empty_) {
+      // Arithmetic shift of the old numbers: floor division by a power of two.
+      const int shift = std::min(exponent - exponent_, 62);
+      first = std::min(first, first_ >> shift);
+      last = std::max(last, last_ >> shift);
+    }
+    if (last - first < bins()) break;
+  }
+  if (!empty_ && (exponent != exponent_ || first != first_)) {
+    const int shift = std::min(exponent - exponent_, 62);
+    std::vector<uint64_t> moved(counts_.size(), 0);
+    for (int64_t b = first_; b <= last_; ++b) moved[static_cast<size_t>((b >> shift) - first)] += counts_[static_cast<size_t>(b - first_)];
+    counts_ = std::move(moved);
+  }
+  exponent_ = exponent;
+  first_ = first;
+  last_ = last;
+  empty_ = false;
+}
+
+void StreamingHistogram::add(const float* values, size_t n, uint64_t* into) const {
+  if (exponent_ >= -120 && exponent_ <= 126) {
+    // 2^-k is a normal f32, so the product is the exact quotient unless it underflows, where floor and a shift by first_ still agree
+    // for positive v; tiny negative v would round up to -0, hence the double product.
+    const double scale = std::ldexp(1.0, -exponent_);
+    const int32_t first = static_cast<int32_t>(first_);
+    for (size_t i = 0; i < n; ++i) {
+      const float v = values[i];
+      if (!(std::fabs(v) <= std::numeric_limits<float>::max())) continue;
+      const double scaled = static_cast<double>(v) * scale;
+      int32_t bin = static_cast<int32_t>(scaled);
+      bin -= static_cast<double>(bin) > scaled;
+      ++into[bin - first];
+    }
+    return;
+  }
+  for (size_t i = 0; i < n; ++i) {
+    if (std::isfinite(values[i])) ++into[bin_of(values[i], exponent_) - first_];
+  }
+}
+
+struct Observer::Slot {
+  std::string name;
+  StreamingHistogram histogram;
+  MomentsF32 moments;
+  std::vector<float> channel_min, channel_max;
+  // Reused between calls: constant once the largest tensor was seen.
+  std::vector<MomentsF32> chunks;
+  std::vector<std::vector<uint64_t>> partial;
+  std::vector<float> converted;
+  explicit Slot(int bins) : histogram(bins) {}
+};
+
+Observer::Observer(std::shared_ptr<const Program> program, const std::vector<std::string>& names, ObserverOptions options)
+    : program_(std::move(program)), options_(options) {
+  watched_.assign(program_->tensors().size(), -1);
+  for (const std::string& name : names) {
+    const int32_t tensor = program_->find_tensor(name);
+    if (tensor < 0) throw Error(codes::kArgument, "the program has no tensor \"" + name + "\" to observe");
+    if (watched_[static_cast<size_t>(tensor)] >= 0) continue;
+    watched_[static_cast<size_t>(tensor)] = static_cast<int32_t>(slots_.size());
+    slots_.push_back(std::make_unique<Slot>(options.bins));
+    slots_.back()->name = name;
+  }
+  if (slots_.empty()) StreamingHistogram check(options.bins);  // rejects wrong bins though nothing is watched
+}
+
+Observer::~Observer() = default;
+
+void Observer::update(int32_t tensor, const TensorType& type, const void* data, ThreadPool& pool) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Slot& slot = *slots_[static_cast<size_t>(watched_[static_cast<size_t>(tensor)])];
+  const size_t n = static_cast<size_t>(type.count());
+  if (n == 0) return;
+  const float* values = nullptr;
+  const auto convert = [&](const auto* source) {
+    slot.converted.resize(n);
+    for (size_t i = 0; i < n; ++i) slot.converted[i] = static_cast<float>(source[i]);
+    values = slot.converted.data();
+  };
+  switch (type.dtype) {
+    case DType::f32: values = static_cast<const float*>(data); break;
+    case DType::u8: convert(static_cast<const uint8_t*>(data)); break;
+    case DType::i8: convert(static_cast<const int8_t*>(data)); break;
+    case DType::i32: convert(static_cast<const int32_t*>(data)); break;
+    default: throw Error(codes::kArgument, "the tensor \"" + slot.name + "\" is " + type.to_string() + "; only f32, u8, i8 and i32 can be observed");
+  }
+
+  // Fixed chunks, merged in order: sums do not depend on the number of threads.
+  const StatsF32Variant& stats = *kernels().stats;
+  const size_t chunks = (n + kChunk - 1) / kChunk;
+  slot.chunks.assign(chunks, MomentsF32());
+  parallel(pool, chunks, 1, [&](size_t begin, size_t end, int) {
+    for (size_t c = begin; c < end; ++c) stats.moments(std::min(kChunk, n - c * kChunk), values + c * kChunk, &slot.chunks[c]);
+  });
+  MomentsF32 now;
+  for (const MomentsF32& part : slot.chunks) {
+    now.count += part.count;
+    now.nan_count += part.nan_count;
+    now.inf_count += part.inf_count;
+    now.min = std::min(now.min, part.min);
+    now.max = std::max(now.max, part.max);
+    now.sum += part.sum;
+    now.sum_squares += part.sum_squares;
+  }
+  slot.moments.count += now.count;
+  slot.moments.nan_count += now.nan_count;
+  slot.moments.inf_count += now.inf_count;
+  slot.moments.min = std::min(slot.moments.min, now.min);
+  slot.moments.max = std::max(slot.moments.max, now.max);
+  slot.moments.sum += now.sum;
+  slot.moments.sum_squares += now.sum_squares;
+
+  if (now.count != 0) {
+    slot.histogram.cover(now.min, now.max);
+    slot.partial.resize(static_cast<size_t>(pool.size() - 1));
+    for (std::vector<uint64_t>& counts : slot.partial) counts.assign(static_cast<size_t>(slot.histogram.bins()), 0);
+    parallel(pool, n, kChunk, [&](size_t begin, size_t end, int worker) {
+      uint64_t* into = worker == 0 ? slot.histogram.counts() : slot.partial[static_cast<size_t>(worker - 1)].data();
+      slot.histogram.add(values + begin, end - begin, into);
+    });
+    for (const std::vector<uint64_t>& counts : slot.partial) {
+      for (size_t b = 0; b < counts.size(); ++b) slot.histogram.counts()[b] += counts[b];
+    }
+  }
+
+  if (options_.per_channel_min_max && type.shape.rank() > 0) {
+    const size_t channels = static_cast<size_t>(type.shape[type.shape.rank() - 1]);
+    if (slot.channel_min.empty()) {
+      slot.channel_min.assign(channels, std::numeric_limits<float>::infinity());
+      slot.channel_max.assign(channels, -std::numeric_limits<float>::infinity());
+    }
+    if (slot.channel_min.size() != channels) {
+      throw Error(codes::kArgument, "the last axis of \"" + slot.name + "\" had " + std::to_string(slot.channel_min.size()) + " channels before, now " +
+                                        std::to_string(channels) + "; observe it without per-channel ranges");
+    }
+    for (size_t row = 0; row < n / channels; ++row) {
+      const float* v = values + row * channels;
+      for (size_t c = 0; c < channels; ++c) {
+        if (!std::isfinite(v[c])) continue;
+        slot.channel_min[c] = std::min(slot.channel_min[c], v[c]);
+        slot.channel_max[c] = std::max(slot.channel_max[c], v[c]);
+      }
+    }
+  }
+}
+
+std::vector<TensorStatistics> Observer::read() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  std::vector<TensorStatistics> rows;
+  for (const std::unique_ptr<Slot>& slot : slots_) {
+    const MomentsF32& m = slot->moments;
+    TensorStatistics row;
+    row.name = slot->name;
+    row.count = m.count;
+    row.nan_count = m.nan_count;
+    row.inf_count = m.inf_count;
+    if (m.count != 0) {
+      row.min = m.min;
+      row.max = m.max;
+      row.mean = m.sum / static_cast<double>(m.count);
+      row.std = std::sqrt(std::max(0.0, m.sum_squares / static_cast<double>(m.count) - row.mean * row.mean));
+    }
+    row.histogram_lo = slot->histogram.lo();
+    row.histogram_hi = slot->histogram.hi();
+    row.histogram = slot->histogram.read();
+    row.channel_min = slot->channel_min;
+    row.channel_max = slot->channel_max;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace cec

@@ -1,0 +1,598 @@
+// Channels-last convolutions: cpu.conv, cpu.qconv, cpu.conv_transpose.
+#include "exec/ops/common.h"
+#include "exec/ops/lists.h"
+
+namespace cec {
+namespace {
+
+/// Shapes and weights that cpu.conv and cpu.qconv share.
+class ConvBase : public Op {
+ protected:
+  ConvBase(CreateContext& ctx, DType weight_type) {
+    const Constant& w = ctx.constant(1, "weights");
+    if (w.type.dtype != weight_type || w.type.shape.rank() != 4) reject("the weights must be " + std::string(name_of(weight_type)) + "[O,kh,kw,C/g], they are " + w.type.to_string());
+    outputs_ = w.type.shape[0];
+    window_ = read_window(ctx.attrs());
+    window_.kernel = {w.type.shape[1], w.type.shape[2]};
+    group_channels_ = w.type.shape[3];
+    groups_ = ctx.attrs().bounded("group", 1, 1, 1 << 30);
+    if (outputs_ % groups_ != 0) reject("there are " + std::to_string(outputs_) + " output channels, which " + std::to_string(groups_) + " groups do not divide");
+    if (window_.kernel[0] < 1 || window_.kernel[1] < 1) reject("the weights " + w.type.to_string() + " have an empty kernel");
+    depthwise_ = group_channels_ == 1 && groups_ > 1 && groups_ == outputs_;
+  }
+
+  int64_t taps() const { return window_.kernel[0] * window_.kernel[1]; }
+  size_t group_outputs() const { return static_cast<size_t>(outputs_ / groups_); }
+
+  struct State : OpState {
+    TapTable taps;
+    bool pointwise = false;
+    size_t rows = 0;
+    size_t channels = 0;
+    size_t batch_stride = 0;
+    size_t work = 0;
+  };
+
+  /// Output shape and tap table.
+  Shape prepare_geometry(PrepareContext& ctx) const {
+    const Shape& x = ctx.shape(0);
+    if (x.rank() != 4) reject_shape("the input must be [N,H,W,C], it is " + x.to_string());
+    if (x[3] != group_channels_ * groups_) {
+      reject_shape("the input " + x.to_string() + " has " + std::to_string(x[3]) + " channels, the weights take " + std::to_string(group_channels_ * groups_));
+    }
+    const int64_t out_h = window_output(x[1], window_.kernel[0], window_.stride[0], window_.dilation[0], window_.pads[0], window_.pads[2], false);
+    const int64_t out_w = window_output(x[2], window_.kernel[1], window_.stride[1], window_.dilation[1], window_.pads[1], window_.pads[3], false);
+    Shape y{x[0], out_h, out_w, outputs_};
+    checked_bytes(DType::f32, y);
+    auto state = std::make_unique<State>();
+    state->rows = static_cast<size_t>(x[0] * out_h * out_w);
+    state->channels = static_cast<size_t>(x[3]);
+    state->batch_stride = static_cast<size_t>(x[1] * x[2] * x[3]);
+    state->work = state->rows * static_cast<size_t>(outputs_ * taps() * group_channels_);
+    const bool unpadded = window_.pads == std::array<int64_t, 4>{0, 0, 0, 0};
+    state->pointwise = !depthwise_ && taps() == 1 && unpadded && window_.stride == std::array<int64_t, 2>{1, 1};
+    if (!state->pointwise) state->taps = make_taps(window_, x[1], x[2], out_h, out_w, x[3]);
+    ctx.state = std::move(state);
+    return y;
+  }
+
+  Window2d window_;
+  int64_t outputs_ = 0, group_channels_ = 0, groups_ = 1;
+  bool depthwise_ = false;
+  std::shared_ptr<void> packed_;
+  size_t packed_bytes_ = 0;  // of all groups
+
+ public:
+  size_t packed_bytes() const override { return packed_bytes_; }
+};
+
+class Conv final : public ConvBase {
+ public:
+  explicit Conv(CreateContext& ctx) : ConvBase(ctx, DType::f32), gemm_(*ctx.kernels().gemm_f32), dwconv_(*ctx.kernels().dwconv_f32) {
+    clamp_ = read_activation(ctx.attrs());
+    if (ctx.has(2)) {
+      const Constant& bias = ctx.constant(2, "bias");
+      if (bias.type.dtype != DType::f32 || bias.type.shape != Shape{outputs_}) reject("the bias must be f32[" + std::to_string(outputs_) + "], it is " + bias.type.to_string());
+      bias_.assign(bias.as<float>(), bias.as<float>() + outputs_);
+      ctx.absorb(2);
+    }
+    const float* w = ctx.constant(1, "weights").as<float>();
+    const size_t taps = static_cast<size_t>(this->taps());
+    const size_t k = taps * static_cast<size_t>(group_channels_);
+    if (depthwise_) {
+      packed_bytes_ = dwconv_.packed_bytes(static_cast<size_t>(outputs_), taps);
+      packed_ = allocate_aligned(packed_bytes_);
+      dwconv_.pack(static_cast<size_t>(outputs_), taps, w, packed_.get());
+    } else if (k != 0 && outputs_ != 0) {
+      stride_ = gemm_.packed_bytes(group_outputs(), k);
+      packed_bytes_ = stride_ * static_cast<size_t>(groups_);
+      packed_ = allocate_aligned(packed_bytes_);
+      for (size_t g = 0; g < static_cast<size_t>(groups_); ++g) gemm_.pack(group_outputs(), k, w + g * group_outputs() * k, k, 1, packed_group(g));
+    }
+    zeros_.assign(static_cast<size_t>(group_channels_ * groups_) + 16, 0.0f);
+    ctx.absorb(1);
+  }
+
+  void prepare(PrepareContext& ctx) const override {
+    ctx.expect(0, DType::f32);
+    const Shape y = prepare_geometry(ctx);
+    if (ctx.has(3)) {
+      ctx.expect(3, DType::f32);
+      if (ctx.shape(3) != y) reject_shape("the residual " + ctx.shape(3).to_string() + " does not have the result's shape " + y.to_string());
+      ctx.inplace_with = {3};
+    }
+    ctx.output(0, DType::f32, y);
+  }
+
+  void run(RunContext& ctx) const override {
+    const State& state = ctx.state<State>();
+    const float* x = ctx.src<float>(0);
+    float* y = ctx.dst<float>(0);
+    const size_t ld = static_cast<size_t>(outputs_);
+    if (packed_ == nullptr || state.rows == 0) {
+      fill_empty(ctx, state);
+      return;
+    }
+    for (size_t g = 0; g < static_cast<size_t>(groups_); ++g) {
+      const size_t at = g * group_outputs();
+      EpilogueF32 epilogue;
+      epilogue.bias = bias_.empty() ? nullptr : bias_.data() + at;
+      epilogue.residual = ctx.has(3) ? ctx.src<float>(3) + at : nullptr;
+      epilogue.ld_residual = ld;
+      epilogue.lo = clamp_.lo;
+      epilogue.hi = clamp_.hi;
+      if (depthwise_) {
+        DwconvF32Args args;
+        args.rows = state.rows;
+        args.taps = state.taps.taps_for(state.channels, state.batch_stride);
+        args.base = x;
+        args.zero = zeros_.data();
+        args.packed_w = packed_.get();
+        args.c = y;
+        args.ldc = ld;
+        args.epilogue = epilogue;
+        parallel(ctx.pool(), state.rows, 16, [&](size_t begin, size_t end, int) { dwconv_.dwconv(args, begin, end); });
+        return;
+      }
+      if (state.pointwise) {
+        GemmF32Args args;
+        args.m = state.rows;
+        args.n = group_outputs();
+        args.k = static_cast<size_t>(group_channels_);
+        args.a = x + g * static_cast<size_t>(group_channels_);
+        args.lda = state.channels;
+        args.packed_b = packed_group(g);
+        args.c = y + at;
+        args.ldc = ld;
+        args.epilogue = epilogue;
+        run_tiles(ctx.pool(), args.m, args.n, gemm_.m_step, gemm_.n_step, state.work,
+                  [&](size_t m0, size_t m1, size_t n0, size_t n1) { gemm_.gemm(args, m0, m1, n0, n1); });
+        continue;
+      }
+      ConvF32Args args;
+      args.rows = state.rows;
+      args.n = group_outputs();
+      args.taps = state.taps.taps_for(static_cast<size_t>(group_channels_), state.batch_stride);
+      args.base = x + g * static_cast<size_t>(group_channels_);
+      args.zero = zeros_.data();
+      args.packed_b = packed_group(g);
+      args.c = y + at;
+      args.ldc = ld;
+      args.epilogue = epilogue;
+      run_tiles(ctx.pool(), args.rows, args.n, gemm_.m_step, gemm_.n_step, state.work,
+                [&](size_t m0, size_t m1, size_t n0, size_t n1) { gemm_.conv(args, m0, m1, n0, n1); });
+    }
+  }
+
+ private:
+  void* packed_group(size_t g) const { return static_cast<char*>(packed_.get()) + g * stride_; }
+
+  /// No input channels: the result is bias and residual.
+  void fill_empty(RunContext& ctx, const State& state) const {
+    for (size_t row = 0; row < state.rows; ++row) {
+      for (size_t c = 0; c < static_cast<size_t>(outputs_); ++c) {
+        const size_t at = row * static_cast<size_t>(outputs_) + c;
+        float v = bias_.empty() ? 0.0f : bias_[c];
+        if (ctx.has(3)) v += ctx.src<float>(3)[at];
+        v = v < clamp_.lo ? clamp_.lo : v;
+        ctx.dst<float>(0)[at] = v > clamp_.hi ? clamp_.hi : v;
+      }
+    }
+  }
+
+  const GemmF32Variant& gemm_;
+  const DwconvF32Variant& dwconv_;
+  Clamp clamp_;
+  std::vector<float> bias_, zeros_;
+  size_t stride_ = 0;
+};
+
+/// Scales and epilogue of cpu.qconv and cpu.qgemm.
+struct QuantizedWeights {
+  DType x_type, y_type;
+  int32_t x_zp = 0;
+  EpilogueQ epilogue;
+  std::vector<int32_t> bias;
+  std::vector<float> multiplier;
+
+  QuantizedWeights(CreateContext& ctx, int64_t outputs) {
+    x_type = ctx.dtype(0);
+    if (!is_8bit(x_type)) reject(std::string("the input must be u8 or i8, it is ") + name_of(x_type));
+    const Attrs& attrs = ctx.attrs();
+    y_type = read_y_type(attrs, x_type, true);
+    const float x_scale = read_scale(attrs, "x_scale");
+    x_zp = read_zero_point(attrs, "x_zp", x_type);
+    const Constant& scales = ctx.constant(3, "w_scale");
+    const int64_t count = scales.type.count();
+    if (scales.type.dtype != DType::f32 || scales.type.shape.rank() > 1 || (count != 1 && count != outputs)) {
+      reject("w_scale must be f32[" + std::to_string(outputs) + "] or f32[1], it is " + scales.type.to_string());
+    }
+    const float y_scale = y_type == DType::f32 ? 1.0f : read_scale(attrs, "y_scale");
+    multiplier.resize(static_cast<size_t>(outputs));
+    for (size_t c = 0; c < multiplier.size(); ++c) {
+      const float w_scale = scales.as<float>()[count == 1 ? 0 : c];
+      if (!std::isfinite(w_scale) || w_scale < 0) reject("w_scale holds " + std::to_string(w_scale) + "; scales must be finite and not negative");
+      const float product = x_scale * w_scale;
+      multiplier[c] = y_type == DType::f32 ? product : product / y_scale;
+    }
+    ctx.absorb(3);
+    if (ctx.has(2)) {
+      const Constant& b = ctx.constant(2, "bias");
+      if (b.type.dtype != DType::i32 || b.type.shape != Shape{outputs}) reject("the bias must be i32[" + std::to_string(outputs) + "], it is " + b.type.to_string());
+      bias.assign(b.as<int32_t>(), b.as<int32_t>() + outputs);
+      ctx.absorb(2);
+    }
+    if (y_type == DType::f32) {
+      const Clamp clamp = read_activation(attrs);
+      epilogue.out = QOut::f32;
+      epilogue.lo = clamp.lo;
+      epilogue.hi = clamp.hi;
+    } else {
+      epilogue.out = y_type == DType::u8 ? QOut::u8 : QOut::s8;
+      epilogue.y_zp = read_zero_point(attrs, "y_zp", y_type);
+      read_q_range(attrs, y_type, &epilogue.q_min, &epilogue.q_max);
+    }
+    epilogue.bias = bias.empty() ? nullptr : bias.data();
+    epilogue.multiplier = multiplier.data();
+  }
+  QuantizedWeights(const QuantizedWeights&) = delete;
+
+  EpilogueQ epilogue_at(size_t channel) const {
+    EpilogueQ part = epilogue;
+    if (part.bias != nullptr) part.bias += channel;
+    part.multiplier += channel;
+    return part;
+  }
+};
+
+class QConv final : public ConvBase {
+ public:
+  explicit QConv(CreateContext& ctx)
+      : ConvBase(ctx, DType::i8), gemm_(*ctx.kernels().gemm_q), dwconv_(*ctx.kernels().dwconv_q), q_(ctx, outputs_) {
+    const int8_t* w = ctx.constant(1, "weights").as<int8_t>();
+    const size_t taps = static_cast<size_t>(this->taps());
+    const size_t channels = static_cast<size_t>(group_channels_);
+    if (channels == 0 || outputs_ == 0) reject("the weights have no elements");
+    if (depthwise_) {
+      packed_bytes_ = dwconv_.packed_bytes(static_cast<size_t>(outputs_), taps);
+      packed_ = allocate_aligned(packed_bytes_);
+      dwconv_.pack(static_cast<size_t>(outputs_), taps, w, packed_.get());
+    } else {
+      stride_ = gemm_.packed_bytes(group_outputs(), taps, channels);
+      packed_bytes_ = stride_ * static_cast<size_t>(groups_);
+      packed_ = allocate_aligned(packed_bytes_);
+      for (size_t g = 0; g < static_cast<size_t>(groups_); ++g) {
+        gemm_.pack(group_outputs(), taps, channels, w + g * group_outputs() * taps * channels, taps * channels, 1, packed_group(g));
+      }
+    }
+    zeros_.assign(static_cast<size_t>(group_channels_ * groups_) + 64, static_cast<uint8_t>(q_.x_zp));
+    ctx.absorb(1);
+  }
+
+  void prepare(PrepareContext& ctx) const override {
+    ctx.expect(0, q_.x_type);
+    ctx.output(0, q_.y_type, prepare_geometry(ctx));
+  }
+
+  void run(RunContext& ctx) const override {
+    const State& state = ctx.state<State>();
+    const uint8_t* x = ctx.src<uint8_t>(0);
+    char* y = ctx.dst<char>(0);
+    const size_t element = size_of(q_.y_type);
+    const size_t ld = static_cast<size_t>(outputs_);
+    if (state.rows == 0) return;
+    if (depthwise_) {
+      DwconvQArgs args;
+      args.rows = state.rows;
+      args.taps = state.taps.taps_for(state.channels, state.batch_stride);
+      args.base = x;
+      args.a_type = q8_of(q_.x_type);
+      args.a_zp = q_.x_zp;
+      args.zero = zeros_.data();
+      args.packed_w = packed_.get();
+      args.c = y;
+      args.ldc = ld;
+      args.epilogue = q_.epilogue;
+      parallel(ctx.pool(), state.rows, 16, [&](size_t begin, size_t end, int) { dwconv_.dwconv(args, begin, end); });
+      return;
+    }
+    for (size_t g = 0; g < static_cast<size_t>(groups_); ++g) {
+      const size_t at = g * group_outputs();
+      if (state.pointwise) {
+        GemmQArgs args;
+        args.m = state.rows;
+        args.n = group_outputs();
+        args.k = static_cast<size_t>(group_channels_);
+        args.a = x + g * static_cast<size_t>(group_channels_);
+        args.a_type = q8_of(q_.x_type);
+        args.a_zp = q_.x_zp;
+        args.lda = state.channels;
+        args.packed_b = packed_group(g);
+        args.c = y + at * element;
+        args.ldc = ld;
+        args.epilogue = q_.epilogue_at(at);
+        run_tiles(ctx.pool(), args.m, args.n, gemm_.m_step, gemm_.n_step, state.work,
+                  [&](size_t m0, size_t m1, size_t n0, size_t n1) { gemm_.gemm(args, m0, m1, n0, n1); });
+        continue;
+      }
+      ConvQArgs args;
+      args.rows = state.rows;
+      args.n = group_outputs();
+      args.taps = state.taps.taps_for(static_cast<size_t>(group_channels_), state.batch_stride);
+      args.base = x + g * static_cast<size_t>(group_channels_);
+      args.a_type = q8_of(q_.x_type);
+      args.a_zp = q_.x_zp;
+      args.zero = zeros_.data();
+      args.packed_b = packed_group(g);
+      args.c = y + at * element;
+      args.ldc = ld;
+      args.epilogue = q_.epilogue_at(at);
+      run_tiles(ctx.pool(), args.rows, args.n, gemm_.m_step, gemm_.n_step, state.work,
+                [&](size_t m0, size_t m1, size_t n0, size_t n1) { gemm_.conv(args, m0, m1, n0, n1); });
+    }
+  }
+
+ private:
+  void* packed_group(size_t g) const { return static_cast<char*>(packed_.get()) + g * stride_; }
+
+  const GemmQVariant& gemm_;
+  const DwconvQVariant& dwconv_;
+  QuantizedWeights q_;
+  std::vector<uint8_t> zeros_;
+  size_t stride_ = 0;
+};
+
+class Gemm final : public Op {
+ public:
+  explicit Gemm(CreateContext& ctx) : gemm_(*ctx.kernels().gemm_f32), clamp_(read_activation(ctx.attrs())) {
+    const Constant& w = ctx.constant(1, "weights");
+    if (w.type.dtype != DType::f32 || w.type.shape.rank() != 2) reject("the weights must be f32[N,K], they are " + w.type.to_string());
+    n_ = static_cast<size_t>(w.type.shape[0]);
+    k_ = static_cast<size_t>(w.type.shape[1]);
+    if (n_ == 0 || k_ == 0) reject("the weights " + w.type.to_string() + " have no elements");
+    if (ctx.has(2)) {
+      const Constant& bias = ctx.constant(2, "bias");
+      if (bias.type.dtype != DType::f32 || bias.type.shape != Shape{w.type.shape[0]}) reject("the bias must be f32[" + std::to_string(n_) + "], it is " + bias.type.to_string());
+      bias_.assign(bias.as<float>(), bias.as<float>() + n_);
+      ctx.absorb(2);
+    }
+    packed_bytes_ = gemm_.packed_bytes(n_, k_);
+    packed_ = allocate_aligned(packed_bytes_);
+    gemm_.pack(n_, k_, w.as<float>(), k_, 1, packed_.get());
+    ctx.absorb(1);
+  }
+
+  void prepare(PrepareContext& ctx) const override {
+    ctx.expect(0, DType::f32);
+    Shape y = ctx.shape(0);
+    if (y.rank() < 1 || y[y.rank() - 1] != static_cast<int64_t>(k_)) reject_shape("the last dimension of " + y.to_string() + " must be " + std::to_string(k_));
+    y[y.rank() - 1] = static_cast<int64_t>(n_);
+    if (ctx.has(3)) {
+      ctx.expect(3, DType::f32);
+      if (ctx.shape(3) != y) reject_shape("the residual " + ctx.shape(3).to_string() + " does not have the result's shape " + y.to_string());
+      ctx.inplace_with = {3};
+    }
+    ctx.output(0, DType::f32, y);
+  }
+
+  void run(RunContext& ctx) const override {
+    GemmF32Args args;
+    args.m = static_cast<size_t>(ctx.input(0).count()) / k_;
+    args.n = n_;
+    args.k = k_;
+    args.a = ctx.src<float>(0);
+    args.lda = k_;
+    args.packed_b = packed_.get();
+    args.c = ctx.dst<float>(0);
+    args.ldc = n_;
+    args.epilogue.bias = bias_.empty() ? nullptr : bias_.data();
+    args.epilogue.residual = ctx.has(3) ? ctx.src<float>(3) : nullptr;
+    args.epilogue.ld_residual = n_;
+    args.epilogue.lo = clamp_.lo;
+    args.epilogue.hi = clamp_.hi;
+    run_tiles(ctx.pool(), args.m, args.n, gemm_.m_step, gemm_.n_step, args.m * n_ * k_,
+              [&](size_t m0, size_t m1, size_t n0, size_t n1) { gemm_.gemm(args, m0, m1, n0, n1); });
+  }
+  size_t packed_bytes() const override { return packed_bytes_; }
+
+ private:
+  const GemmF32Variant& gemm_;
+  Clamp clamp_;
+  size_t n_ = 0, k_ = 0, packed_bytes_ = 0;
+  std::vector<float> bias_;
+  std::shared_ptr<void> packed_;
+};
+
+int64_t rows_of_weights(CreateContext& ctx) {
+  const Constant& w = ctx.constant(1, "weights");
+  if (w.type.dtype != DType::i8 || w.type.shape.rank() != 2) reject("the weights must be i8[N,K], they are " + w.type.to_string());
+  if (w.type.count() == 0) reject("the weights " + w.type.to_string() + " have no elements");
+  return w.type.shape[0];
+}
+
+class QGemm final : public Op {
+ public:
+  explicit QGemm(CreateContext& ctx) : gemm_(*ctx.kernels().gemm_q), q_(ctx, rows_of_weights(ctx)) {
+    const Constant& w = ctx.constant(1, "weights");
+    n_ = static_cast<size_t>(w.type.shape[0]);
+    k_ = static_cast<size_t>(w.type.shape[1]);
+    packed_bytes_ = gemm_.packed_bytes(n_, 1, k_);
+    packed_ = allocate_aligned(packed_bytes_);
+    gemm_.pack(n_, 1, k_, w.as<int8_t>(), k_, 1, packed_.get());
+    ctx.absorb(1);
+  }
+
+  void prepare(PrepareContext& ctx) const override {
+    ctx.expect(0, q_.x_type);
+    Shape y = ctx.shape(0);
+    if (y.rank() < 1 || y[y.rank() - 1] != static_cast<int64_t>(k_)) reject_shape("the last dimension of " + y.to_string() + " must be " + std::to_string(k_));
+    y[y.rank() - 1] = static_cast<int64_t>(n_);
+    ctx.output(0, q_.y_type, y);
+  }
+
+  void run(RunContext& ctx) const override {
+    GemmQArgs args;
+    args.m = static_cast<size_t>(ctx.input(0).count()) / k_;
+    args.n = n_;
+    args.k = k_;
+    args.a = ctx.in[0];
+    args.a_type = q8_of(q_.x_type);
+    args.a_zp = q_.x_zp;
+    args.lda = k_;
+    args.packed_b = packed_.get();
+    args.c = ctx.out[0];
+    args.ldc = n_;
+    args.epilogue = q_.epilogue;
+    run_tiles(ctx.pool(), args.m, args.n, gemm_.m_step, gemm_.n_step, args.m * n_ * k_,
+              [&](size_t m0, size_t m1, size_t n0, size_t n1) { gemm_.gemm(args, m0, m1, n0, n1); });
+  }
+  size_t packed_bytes() const override { return packed_bytes_; }
+
+ private:
+  const GemmQVariant& gemm_;
+  QuantizedWeights q_;
+  size_t n_ = 0, k_ = 0, packed_bytes_ = 0;
+  std::shared_ptr<void> packed_;
+};
+
+/// A transposed convolution as a convolution of the input by the flipped kernel, each output pixel gathering the taps that reach it:
+/// tap (i, j) of output pixel p reads input pixel (p + pad - i * dilation) / stride where that division is exact.
+class ConvTranspose final : public Op {
+ public:
+  explicit ConvTranspose(CreateContext& ctx) : gemm_(*ctx.kernels().gemm_f32), clamp_(read_activation(ctx.attrs())), window_(read_window(ctx.attrs())) {
+    const Constant& w = ctx.constant(1, "weights");
+    if (w.type.dtype != DType::f32 || w.type.shape.rank() != 4) reject("the weights must be f32[C,kh,kw,O/g], they are " + w.type.to_string());
+    groups_ = static_cast<size_t>(ctx.attrs().bounded("group", 1, 1, 1 << 30));
+    channels_ = static_cast<size_t>(w.type.shape[0]);
+    window_.kernel = {w.type.shape[1], w.type.shape[2]};
+    group_outputs_ = static_cast<size_t>(w.type.shape[3]);
+    if (w.type.count() == 0) reject("the weights " + w.type.to_string() + " have no elements");
+    if (channels_ % groups_ != 0) reject("there are " + std::to_string(channels_) + " input channels, which " + std::to_string(groups_) + " groups do not divide");
+    const std::vector<int64_t> extra = ctx.attrs().integers("output_padding", {0, 0});
+    if (extra.size() != 2) reject("output_padding must have 2 values");
+    for (size_t i = 0; i < 2; ++i) {
+      if (extra[i] < 0 || extra[i] >= std::max(window_.stride[i], window_.dilation[i])) reject("output_padding holds " + std::to_string(extra[i]) + "; it must be less than the stride or the dilation");
+      output_padding_[i] = extra[i];
+    }
+    const size_t outputs = group_outputs_ * groups_;
+    if (ctx.has(2)) {
+      const Constant& bias = ctx.constant(2, "bias");
+      if (bias.type.dtype != DType::f32 || bias.type.shape != Shape{static_cast<int64_t>(outputs)}) reject("the bias must be f32[" + std::to_string(outputs) + "], it is " + bias.type.to_string());
+      bias_.assign(bias.as<float>(), bias.as<float>() + outputs);
+      ctx.absorb(2);
+    }
+    const size_t taps = static_cast<size_t>(window_.kernel[0] * window_.kernel[1]);
+    const size_t group_channels = channels_ / groups_;
+    const size_t k = taps * group_channels;
+    stride_ = gemm_.packed_bytes(group_outputs_, k);
+    packed_bytes_ = stride_ * groups_;
+    packed_ = allocate_aligned(packed_bytes_);
+    // [C][taps][O] to [O][taps][C] for each group.
+    std::vector<float> turned(group_outputs_ * k);
+    const float* from = w.as<float>();
+    for (size_t g = 0; g < groups_; ++g) {
+      for (size_t o = 0; o < group_outputs_; ++o) {
+        for (size_t t = 0; t < taps; ++t) {
+          for (size_t c = 0; c < group_channels; ++c) turned[(o * taps + t) * group_channels + c] = from[((g * group_channels + c) * taps + t) * group_outputs_ + o];
+        }
+      }
+      gemm_.pack(group_outputs_, k, turned.data(), k, 1, static_cast<char*>(packed_.get()) + g * stride_);
+    }
+    zeros_.assign(channels_ + 16, 0.0f);
+    ctx.absorb(1);
+  }
+
+  void prepare(PrepareContext& ctx) const override {
+    ctx.expect(0, DType::f32);
+    const Shape& x = ctx.shape(0);
+    if (x.rank() != 4 || x[3] != static_cast<int64_t>(channels_)) reject_shape("the input must be [N,H,W," + std::to_string(channels_) + "], it is " + x.to_string());
+    std::array<int64_t, 2> out{};
+    for (size_t i = 0; i < 2; ++i) {
+      const int64_t in = x[static_cast<int>(i) + 1];
+      checked_bytes(DType::u8, Shape{in, window_.stride[i]});
+      out[i] = (in - 1) * window_.stride[i] + output_padding_[i] + (window_.kernel[i] - 1) * window_.dilation[i] + 1 - window_.pads[i] - window_.pads[i + 2];
+      if (in == 0 || out[i] < 0) reject_shape("the padding leaves no result for an input of " + x.to_string());
+    }
+    const int64_t outputs = static_cast<int64_t>(group_outputs_ * groups_);
+    ctx.output(0, DType::f32, Shape{x[0], out[0], out[1], outputs});
+    auto state = std::make_unique<State>();
+    // The table's layout and limits are those of make_taps; which input a tap reads is what differs.
+    const int64_t taps = window_.kernel[0] * window_.kernel[1];
+    const int64_t pixels = out[0] * out[1];
+    if (pixels > 0 && taps > (int64_t{1} << 28) / pixels) throw Error(codes::kMemory, "a window of " + std::to_string(taps) + " elements over " + std::to_string(pixels) + " positions is too large for the engine");
+    if (x[1] * x[2] * x[3] >= (int64_t{1} << 31)) throw Error(codes::kMemory, "one image has more than 2^31 elements, which is too large for the engine");
+    state->taps.pixels = static_cast<size_t>(pixels);
+    state->taps.taps = static_cast<size_t>(taps);
+    state->taps.offsets.reserve(static_cast<size_t>(pixels * taps));
+    const auto source = [&](size_t axis, int64_t out_at, int64_t tap) -> int64_t {
+      const int64_t at = out_at + window_.pads[axis] - tap * window_.dilation[axis];
+      if (at < 0 || at % window_.stride[axis] != 0) return -1;
+      const int64_t in_at = at / window_.stride[axis];
+      return in_at < x[static_cast<int>(axis) + 1] ? in_at : -1;
+    };
+    for (int64_t oy = 0; oy < out[0]; ++oy) {
+      for (int64_t ox = 0; ox < out[1]; ++ox) {
+        for (int64_t ky = 0; ky < window_.kernel[0]; ++ky) {
+          const int64_t iy = source(0, oy, ky);
+          for (int64_t kx = 0; kx < window_.kernel[1]; ++kx) {
+            const int64_t ix = source(1, ox, kx);
+            state->taps.offsets.push_back(iy < 0 || ix < 0 ? -1 : static_cast<int32_t>((iy * x[2] + ix) * x[3]));
+          }
+        }
+      }
+    }
+    state->rows = static_cast<size_t>(x[0] * pixels);
+    state->batch_stride = static_cast<size_t>(x[1] * x[2] * x[3]);
+    ctx.state = std::move(state);
+  }
+
+  void run(RunContext& ctx) const override {
+    const State& state = ctx.state<State>();
+    const size_t outputs = group_outputs_ * groups_;
+    const size_t group_channels = channels_ / groups_;
+    for (size_t g = 0; g < groups_; ++g) {
+      ConvF32Args args;
+      args.rows = state.rows;
+      args.n = group_outputs_;
+      args.taps = state.taps.taps_for(group_channels, state.batch_stride);
+      args.base = ctx.src<float>(0) + g * group_channels;
+      args.zero = zeros_.data();
+      args.packed_b = static_cast<char*>(packed_.get()) + g * stride_;
+      args.c = ctx.dst<float>(0) + g * group_outputs_;
+      args.ldc = outputs;
+      args.epilogue.bias = bias_.empty() ? nullptr : bias_.data() + g * group_outputs_;
+      args.epilogue.lo = clamp_.lo;
+      args.epilogue.hi = clamp_.hi;
+      run_tiles(ctx.pool(), args.rows, args.n, gemm_.m_step, gemm_.n_step, state.rows * args.n * args.taps.taps * group_channels,
+                [&](size_t m0, size_t m1, size_t n0, size_t n1) { gemm_.conv(args, m0, m1, n0, n1); });
+    }
+  }
+  size_t packed_bytes() const override { return packed_bytes_; }
+
+ private:
+  struct State : OpState {
+    TapTable taps;
+    size_t rows = 0, batch_stride = 0;
+  };
+  const GemmF32Variant& gemm_;
+  Clamp clamp_;
+  Window2d window_;
+  std::array<int64_t, 2> output_padding_{};
+  size_t groups_ = 1, channels_ = 0, group_outputs_ = 0, stride_ = 0, packed_bytes_ = 0;
+  std::vector<float> bias_, zeros_;
+  std::shared_ptr<void> packed_;
+};
+
+constexpr OpKind kOps[] = {
+    {"cpu.conv", 2, 4, 1, 1, create_op<Conv>},
+    {"cpu.qconv", 4, 4, 1, 1, create_op<QConv>},
+    {"cpu.gemm", 2, 4, 1, 1, create_op<Gemm>},
+    {"cpu.qgemm", 4, 4, 1, 1, create_op<QGemm>},
+    {"cpu.conv_transpose", 2, 3, 1, 1, create_op<ConvTranspose>},
+};
+
+}  // namespace
+
+OpList cpu_conv_ops() { return {kOps, std::size(kOps)}; }
+
+}  // namespace cec

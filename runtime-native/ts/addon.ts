@@ -1,0 +1,123 @@
+/** Finds and loads the native addon, and types what it exports. Nothing outside this folder sees these types. */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { CecError, diagnostic, fail, isCode } from "../../compiler/core/diagnostics/index.js";
+
+export interface AddonTensor {
+  readonly type: string;
+  readonly dims: readonly number[];
+  readonly data: ArrayBufferView;
+}
+
+export interface AddonResult {
+  readonly name: string;
+  readonly type: string;
+  readonly dims: readonly number[];
+  readonly buffer: ArrayBuffer;
+}
+
+export interface AddonTensorInfo {
+  readonly name: string;
+  readonly type: string;
+  /** -1 for a dynamic dimension. */
+  readonly dims: readonly number[];
+}
+
+export interface AddonProgram {
+  readonly inputs: readonly AddonTensorInfo[];
+  readonly tensors: readonly AddonTensorInfo[];
+  readonly constantBytes: number;
+}
+
+export interface AddonObserver {
+  read(): AddonStatistics[];
+}
+
+export interface AddonStatistics {
+  readonly name: string;
+  readonly count: number;
+  readonly nanCount: number;
+  readonly infCount: number;
+  readonly min: number;
+  readonly max: number;
+  readonly mean: number;
+  readonly std: number;
+  readonly histogram: { readonly lo: number; readonly hi: number; readonly counts: Float64Array };
+  readonly channelMin?: Float32Array;
+  readonly channelMax?: Float32Array;
+}
+
+export interface AddonSession {
+  run(feeds: readonly AddonTensor[], observer?: AddonObserver): Promise<AddonResult[]>;
+  profile(): { readonly kind: string; readonly name: string; readonly nanoseconds: number; readonly calls: number }[];
+  outputNames(): string[];
+  arenaBytes(): number;
+  dispose(): void;
+}
+
+export interface Addon {
+  readonly Program: new (bytes: Uint8Array, isa?: string) => AddonProgram;
+  readonly Session: new (program: AddonProgram, threads: number, keep: readonly string[], profile: boolean) => AddonSession;
+  readonly Observer: new (program: AddonProgram, names: readonly string[], bins: number, perChannelMinMax: boolean) => AddonObserver;
+  cpuInfo(): {
+    readonly isa: string;
+    readonly maxIsa: string;
+    readonly capIsValid: boolean;
+    readonly features: string[];
+    readonly kernels: {
+      readonly family: string;
+      readonly name: string;
+      readonly isa: string;
+      readonly supported: boolean;
+      readonly selected: boolean;
+    }[];
+  };
+  opKinds(): string[];
+}
+
+/** The folder that holds `runtime-native/`, found upwards from this file: sources and `dist/` lie at different depths. */
+function packageRoot(): string | null {
+  for (let at = dirname(fileURLToPath(import.meta.url)); ; at = dirname(at)) {
+    if (existsSync(join(at, "runtime-native", "CMakeLists.txt"))) return at;
+    if (dirname(at) === at) return null;
+  }
+}
+
+let loaded: Addon | undefined;
+
+/** True when the addon's file is there. */
+export function nativeIsBuilt(): boolean {
+  const root = packageRoot();
+  return root !== null && existsSync(join(root, "runtime-native", "build", "Release", "cec.node"));
+}
+
+export function loadAddon(): Addon {
+  if (loaded !== undefined) return loaded;
+  const root = packageRoot();
+  const path = join(root ?? ".", "runtime-native", "build", "Release", "cec.node");
+  const help = "run `npm run build:native`; it needs CMake and a C++17 compiler (Debian: apt-get install cmake g++)";
+  if (root === null || !existsSync(path)) fail("CEC6009", { message: "the native engine is not built", why: `${path} does not exist`, help });
+  try {
+    loaded = createRequire(import.meta.url)(path) as Addon;
+    return loaded;
+  } catch (error) {
+    return fail("CEC6009", { message: "the native engine cannot be loaded", why: `${path}: ${(error as Error).message}`, help });
+  }
+}
+
+/** Turns a coded exception of the addon into a `CecError`; others pass. */
+export function translate(error: unknown): unknown {
+  const code = (error as { readonly code?: unknown } | null)?.code;
+  if (error instanceof Error && typeof code === "string" && isCode(code)) return new CecError([diagnostic(code, { message: error.message })]);
+  return error;
+}
+
+export function guarded<T>(body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw translate(error);
+  }
+}

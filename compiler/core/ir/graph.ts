@@ -110,6 +110,7 @@ export class Graph {
   readonly #ops: Op[] = [];
   readonly #users = new Map<Value, Set<Op>>();
   readonly #names = new Map<string, Value>();
+  readonly #numbers = new Map<string, number>();
 
   constructor(name: string) {
     this.name = name;
@@ -169,9 +170,12 @@ export class Graph {
   uniqueName(wanted: string): string {
     if (wanted !== "" && !this.#names.has(wanted)) return wanted;
     const base = wanted === "" ? "v" : wanted;
-    for (let i = 1; ; i++) {
+    // Counts on from the last number given: starting at 1 each time is quadratic in graphs of thousands of nameless ops.
+    for (let i = this.#numbers.get(base) ?? 1; ; i++) {
       const name = `${base}.${i}`;
-      if (!this.#names.has(name)) return name;
+      if (this.#names.has(name)) continue;
+      this.#numbers.set(base, i);
+      return name;
     }
   }
 

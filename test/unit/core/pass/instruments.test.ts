@@ -1,0 +1,121 @@
+import { expect, it } from "vitest";
+import {
+  buildGraph,
+  type CecError,
+  dumpInstrument,
+  type Executor,
+  f32,
+  type Graph,
+  type Instrument,
+  numericInstrument,
+  type PassDefinition,
+  parseIrFile,
+  printGraph,
+  reproducerInstrument,
+  resolvePasses,
+  runPipeline,
+  unpackBlobs,
+} from "../../../../compiler/core/index.js";
+import { annotate, breaks, call, materialize, mergeRelu, throws, wrong } from "./passes.js";
+import { referenceExecutor, samplesOf } from "./reference.js";
+
+const model = (): Graph =>
+  buildGraph("g", (b) => {
+    const x = b.input("x", "f32[N, 2]");
+    const a = b.value("relu", [b.value("relu", [x], {}, "r1")], {}, "r2");
+    const s = b.value("add", [a, b.constant("c", f32([1], [1]))], {}, "sum");
+    b.output("y", b.value("neg", [b.value("abs", [s], {}, "abs")], {}, "last"));
+  });
+
+const memory = (): { files: Map<string, string | Uint8Array>; write: (name: string, data: string | Uint8Array) => void } => {
+  const files = new Map<string, string | Uint8Array>();
+  return { files, write: (name, data) => void files.set(name, data) };
+};
+
+it.each([
+  ["all", ["0000-source.cir", "0001-after-merge-relu.cir", "0002-after-merge-relu.cir", "0003-after-annotate.cir"]],
+  ["changed", ["0000-source.cir", "0001-after-merge-relu.cir", "0003-after-annotate.cir"]],
+  ["annotate", ["0000-source.cir", "0003-after-annotate.cir"]],
+  ["merge_relu", ["0000-source.cir", "0001-after-merge-relu.cir", "0002-after-merge-relu.cir"]],
+])("dumps %s as numbered files", async (which, names) => {
+  const { files, write } = memory();
+  const g = model();
+  const source = printGraph(g);
+  await runPipeline(g, [call(mergeRelu), call(mergeRelu), call(annotate)], { instruments: [dumpInstrument(which, write)] });
+  expect([...files.keys()]).toEqual(names);
+  expect(files.get("0000-source.cir")).toBe(source);
+  if (which === "all") expect(files.get("0003-after-annotate.cir")).toBe(printGraph(g));
+});
+
+it.each([throws, breaks])("leaves a reproducer that fails in the same way when it is replayed: $name", async (pass) => {
+  const { files, write } = memory();
+  const run = async (g: Graph, calls: Parameters<typeof runPipeline>[1], instruments: Instrument[]): Promise<CecError> => {
+    try {
+      await runPipeline(g, calls, { instruments, seed: 5 });
+    } catch (e) {
+      return e as CecError;
+    }
+    throw new Error("no failure");
+  };
+  const options = pass === throws ? { how: "so" } : {};
+  const first = await run(
+    model(),
+    [call(mergeRelu), call(pass as PassDefinition, options), call(annotate)],
+    [reproducerInstrument(write, { seed: 5 })],
+  );
+  expect(first.diagnostics.at(-1)?.message).toMatch(/reproducer\.cir/);
+  const file = parseIrFile(files.get("reproducer.cir") as string, {
+    blobs: unpackBlobs(files.get("reproducer.blobs") as Uint8Array, "reproducer.blobs"),
+  });
+  expect(file.graph.pipeline).toEqual(["merge-relu"]);
+  expect(file.run).toEqual([{ name: pass.name, options }]);
+  expect(file.header).toContainEqual({ key: "index", value: "2" });
+  expect(file.header).toContainEqual({ key: "seed", value: "5" });
+  const registry = new Map([[pass.name as string, pass as unknown as PassDefinition]]);
+  const again = await run(file.graph, resolvePasses(file.run, registry), []);
+  expect(again.diagnostics[0]?.message).toBe(first.diagnostics[0]?.message);
+});
+
+const feeds = { x: f32([2, 2], [1, -2, 3, -0]) };
+
+it("lets passes through that keep values", async () => {
+  let runs = 0;
+  const counting: Executor = {
+    ...referenceExecutor,
+    prepare: (graph, options) => {
+      runs++;
+      return referenceExecutor.prepare(graph, options);
+    },
+  };
+  await runPipeline(model(), [call(mergeRelu), call(mergeRelu), call(annotate), call(materialize)], {
+    verify: "numeric",
+    executor: counting,
+    calibration: samplesOf(feeds),
+  });
+  // Before and after merge-relu, after annotate (its before is known); nothing for the pass without changes and the lossy one.
+  expect(runs).toBe(3);
+});
+
+it("names the first op that differs after a pass that does not keep its promise", async () => {
+  const failure = runPipeline(model(), [call(mergeRelu), call(wrong)], {
+    verify: "numeric",
+    executor: referenceExecutor,
+    calibration: samplesOf(feeds),
+  });
+  await expect(failure).rejects.toThrow(
+    /CEC4005: pass wrong promises to keep values \(values\) and changes output "y"; the first op that differs is add "sum"/,
+  );
+  await expect(failure).rejects.toMatchObject({ exitCode: 1, diagnostics: [{ at: { node: "sum" } }] });
+});
+
+it("asks for samples and an engine before anything runs", async () => {
+  await expect(runPipeline(model(), [], { verify: "numeric", executor: referenceExecutor })).rejects.toThrow(/CEC4006: .*no calibration data/);
+  await expect(runPipeline(model(), [], { verify: "numeric", calibration: samplesOf(feeds) })).rejects.toThrow(/CEC4006: .*no engine/);
+  const empty = runPipeline(model(), [call(mergeRelu)], { verify: "numeric", executor: referenceExecutor, calibration: samplesOf() });
+  await expect(empty).rejects.toThrow(/CEC4006: .*no sample/);
+});
+
+it("can be used as an instrument of its own", async () => {
+  const numeric = numericInstrument(referenceExecutor, samplesOf(feeds), 1);
+  await expect(runPipeline(model(), [call(wrong)], { instruments: [numeric] })).rejects.toThrow(/CEC4005/);
+});

@@ -1,0 +1,31 @@
+/** From a float or quantized graph to the ops that the native engine runs. */
+import type { PassCall, PassDefinition } from "../../compiler/core/index.js";
+import { eliminateDeadCode } from "../canonicalize/eliminate-dead-code.js";
+import { fuseActivation } from "../canonicalize/fuse-activation.js";
+import { fuseResidual } from "../canonicalize/fuse-residual.js";
+import { simplifyTransposes } from "../canonicalize/simplify-transposes.js";
+import { assignLayout } from "./assign-layout.js";
+import { lowerFloat } from "./lower-float.js";
+import { lowerQdq } from "./lower-qdq.js";
+
+export { supportedByNative, unsupportedReason } from "./engine-kinds.js";
+
+export const lowerPasses = [lowerQdq, lowerFloat, assignLayout] as unknown as readonly PassDefinition[];
+
+const call = (pass: unknown): PassCall => ({ pass: pass as PassDefinition, options: {} });
+
+/** The passes that every graph goes through on its way to the engine. `level` is the graph's level before. */
+export function lowerPipeline(level: string): PassCall[] {
+  return [
+    // Float graphs only: a quantized graph has its fusions already, and residual adds of INT8 run on integers.
+    ...(level === "float" ? [call(fuseActivation), call(fuseResidual)] : []),
+    call(lowerQdq),
+    call(lowerFloat),
+    // Twice: transposes that cancel make further ops see a channels-last operand.
+    call(assignLayout),
+    call(simplifyTransposes),
+    call(assignLayout),
+    call(simplifyTransposes),
+    call(eliminateDeadCode),
+  ];
+}

@@ -220,19 +220,6 @@ export function intsOf(ctx: InferContext, i: number): readonly number[] | null {
   return c === null ? null : Array.from(c.data as BigInt64Array, Number);
 }
 
-/** The one integer of a scalar operand, or `null`. */
-export const intOf = (ctx: InferContext, i: number): number | null => {
-  const v = intsOf(ctx, i);
-  return v === null ? null : (v[0] ?? null);
-};
-
-/** Number of elements of the rank 1 operand `i`, or `null`. */
-export const lengthOf = (ctx: InferContext, i: number): number | null => {
-  const s = ctx.shape(i);
-  const d = s?.length === 1 ? s[0] : undefined;
-  return typeof d === "number" ? d : (ctx.content(i)?.length ?? null);
-};
-
 export const unknownShape = (rank: number): Dim[] => new Array<Dim>(rank).fill(UNKNOWN_DIM);
 
 /** Rejects operand `i` when its element type is known and not among `allowed`. */

@@ -153,7 +153,7 @@ export function globalPool<K extends string>(
     infer(ctx) {
       const t = ctx.type(0);
       const x = needRank(ctx, 0, 3);
-      return t === null ? unknown(ctx) : one(tensorType(t.elem, x === null ? null : x.map((d, i) => (i < 2 ? d : 1))));
+      return t === null ? unknown(ctx) : one(checked(ctx, t.elem, x === null ? null : x.map((d, i) => (i < 2 ? d : 1))));
     },
     cost: (_, { inputs }) => ({ macs: 0, flops: product(inputs[0] ?? []) }),
     evaluate(_, inputs) {

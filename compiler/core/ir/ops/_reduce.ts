@@ -14,7 +14,7 @@ function infer(ctx: InferContext): Inferred {
   const rank = x.shape.length;
   const keep = num(ctx.op, "keepdims", 1) === 1;
   const given = ctx.op.inputs[1] == null ? [] : (ctx.content(1) ?? null);
-  if (given === null || given.includes(UNKNOWN_DIM)) return one(checked(ctx, x.elem, keep ? x.shape.map(() => UNKNOWN_DIM) : null));
+  if (given === null || given.some((a) => typeof a !== "number")) return one(checked(ctx, x.elem, keep ? x.shape.map(() => UNKNOWN_DIM) : null));
   if (given.length === 0 && num(ctx.op, "noop_with_empty_axes", 0) === 1) return one(checked(ctx, x.elem, x.shape));
   const axes = new Set(given.length === 0 ? x.shape.map((_, i) => i) : given.map((a) => axisOf(ctx, a as number, rank)));
   const shape = x.shape.flatMap((d, i): Dim[] => (axes.has(i) ? (keep ? [1] : []) : [d]));

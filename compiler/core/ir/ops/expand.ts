@@ -1,8 +1,8 @@
 import { defineOp } from "../op.js";
-import { type Dim, UNKNOWN_DIM } from "../types.js";
+import type { Dim } from "../types.js";
 import { none } from "./_attrs.js";
 import { broadcastDims, broadcastStrides, gatherStrided, integers, need } from "./_eval.js";
-import { broadcast, checked, one, unknown, withContent } from "./_infer.js";
+import { broadcast, checked, needRank, one, unknown, unknownShape, withContent } from "./_infer.js";
 
 export const expand = defineOp({
   kind: "expand",
@@ -14,16 +14,11 @@ export const expand = defineOp({
     const x = ctx.type(0);
     if (x === null) return unknown(ctx);
     const target = ctx.content(1);
-    if (target === null)
-      return one(
-        checked(
-          ctx,
-          x.elem,
-          typeof ctx.shape(1)?.[0] === "number" && x.shape !== null
-            ? new Array<Dim>(Math.max(x.shape.length, ctx.shape(1)?.[0] as number)).fill(UNKNOWN_DIM)
-            : null,
-        ),
-      );
+    if (target === null) {
+      const rank = needRank(ctx, 1, 1, 1)?.[0];
+      const known = typeof rank === "number" && rank <= 64 && x.shape !== null;
+      return one(checked(ctx, x.elem, known ? unknownShape(Math.max(x.shape.length, rank)) : null));
+    }
     const shape = broadcast(ctx, [x.shape, target]);
     const content = ctx.content(0);
     const n = shape?.length === 1 ? shape[0] : undefined;

@@ -1,12 +1,11 @@
 import { num, str } from "../graph.js";
 import { defineOp, type InferContext } from "../op.js";
 import { fromNumbers, roundHalfEven, tensor, toNumbers } from "../tensor.js";
-import { type ElementType, isInteger, type TensorType, tensorType } from "../types.js";
+import { type ElementType, integerRange, isInteger, type TensorType, tensorType } from "../types.js";
 import { attrs, bool01, elem, int } from "./_attrs.js";
 import { need } from "./_eval.js";
 import { checked, elementsOf, needElem, one, present, unknown } from "./_infer.js";
 import { quantParams } from "./_qdq.js";
-import { saturate } from "./_quantize.js";
 import { checkScale, scaleIndex } from "./_scales.js";
 import { encodeSmallFloat } from "./_small_float.js";
 
@@ -67,18 +66,18 @@ export const quantizeLinear = defineOp({
     const [v, s, z] = [toNumbers(x), toNumbers(scale), zero === null ? null : toNumbers(zero)];
     // The quotient is rounded to the type of the scale, or to `precision`, before it is rounded to an integer.
     const precision = str(op, "precision", scale.type === "f64" ? "f32" : scale.type) as ElementType;
-    const quotients = toNumbers(
-      fromNumbers(
-        precision,
-        x.dims,
-        v.map((e, i) => e / (s[index(i)] as number)),
-      ),
-    );
-    const out = Array.from(quotients, (q, i) => {
+    const out = new Float64Array(v.length);
+    for (let i = 0; i < out.length; i++) out[i] = Math.fround((v[i] as number) / (s[index(i)] as number));
+    if (precision !== "f32") out.set(toNumbers(fromNumbers(precision, x.dims, out)));
+    const integer = isInteger(type);
+    const [low, high] = integer ? integerRange(type) : [0, 0];
+    const saturated = num(op, "saturate", 1) === 1;
+    for (let i = 0; i < out.length; i++) {
+      const q = out[i] as number;
       const zp = z === null ? 0 : (z[index(i)] as number);
-      if (!isInteger(type)) return encodeSmallFloat(type, q + zp, num(op, "saturate", 1) === 1);
-      return Number.isNaN(q) ? zp : saturate(roundHalfEven(q) + zp, type);
-    });
+      if (!integer) out[i] = encodeSmallFloat(type, q + zp, saturated);
+      else out[i] = Number.isNaN(q) ? zp : Math.min(high, Math.max(low, roundHalfEven(q) + zp));
+    }
     return [tensor(type, x.dims, out)];
   },
 });

@@ -2,7 +2,7 @@ import { defineOp } from "../op.js";
 import type { Dim } from "../types.js";
 import { none } from "./_attrs.js";
 import { integers, need, normal } from "./_eval.js";
-import { axisOf, checked, one, unknown, withContent } from "./_infer.js";
+import { axisOf, checked, one, unknown, unknownShape, withContent } from "./_infer.js";
 
 const insert = <T>(dims: readonly T[], axes: ReadonlySet<number>, one: T): T[] => {
   const rest = [...dims];
@@ -22,6 +22,7 @@ export const unsqueeze = defineOp({
     const given = ctx.content(1);
     if (x.shape === null || given === null) return one(checked(ctx, x.elem, null));
     const rank = x.shape.length + given.length;
+    if (given.some((a) => typeof a !== "number")) return one(checked(ctx, x.elem, unknownShape(rank)));
     const axes = new Set(given.map((a) => axisOf(ctx, a as number, rank)));
     if (axes.size !== given.length) ctx.fail(`axes [${given.join(", ")}] repeat`);
     return withContent(one(checked(ctx, x.elem, insert<Dim>(x.shape, axes, 1))), ctx.content(0));

@@ -25,7 +25,7 @@ export interface Flat {
 }
 
 /** Values in another axis order: result axis `i` is axis `perm[i]`. */
-export function permute(t: Flat, perm: readonly number[]): Flat {
+function permute(t: Flat, perm: readonly number[]): Flat {
   const strides = stridesOf(t.dims);
   const dims = perm.map((p) => t.dims[p] as number);
   const data = new Float64Array(t.data.length);

@@ -2,24 +2,35 @@
  * The core of cec: graph IR, ops, passes, diagnostics, ONNX.
  *
  * @example
- * import { buildGraph, definePass, printGraph, runPipeline } from "cec/core";
+ * // node --import tsx example.ts MODEL.onnx: defines a pass, runs it on an ONNX file, prints what it did and the IR.
+ * import { definePass, formatPasses, importOnnxFile, printGraph, runPipeline } from "cec/core";
  * import { z } from "zod";
  *
- * const graph = buildGraph("tiny", (b) => {
- *   const x = b.input("x", "f32", ["N", 4]);
- *   b.output("y", b.value("relu", [b.value("relu", [x])]));
- * });
  * const mergeRelu = definePass({
- *   name: "merge-relu", summary: "relu of relu is relu", from: "float", to: "same", keeps: "bit-exact",
- *   options: z.object({}).strict(), statistics: { merged: "ops removed" },
- *   run({ graph, rewrite, count }) {
- *     for (const op of graph.opsOf("relu")) {
+ *   name: "merge-relu",
+ *   summary: "Relu of relu is relu",
+ *   from: "float",
+ *   to: "same",
+ *   keeps: "bit-exact",
+ *   options: z.object({ limit: z.number().int().min(0).default(100).describe("merge at most this many") }).strict(),
+ *   statistics: { merged: "ops removed" },
+ *   run({ graph, options, rewrite, count, decide }) {
+ *     for (const op of graph.opsOf("relu").slice(0, options.limit)) {
  *       const before = op.inputs[0]?.producer;
- *       if (before?.kind === "relu") { rewrite.replace(op, before, "idempotent"); count("merged"); }
+ *       if (before?.kind !== "relu") {
+ *         decide(op, "left alone", "its operand is no relu");
+ *         continue;
+ *       }
+ *       rewrite.replace(op, before, "relu is idempotent");
+ *       count("merged");
  *     }
  *   },
  * });
- * await runPipeline(graph, [{ pass: mergeRelu, options: {} }]);
+ *
+ * const graph = importOnnxFile(process.argv[2] ?? "model.onnx");
+ * const { passes, decisions } = await runPipeline(graph, [{ pass: mergeRelu, options: {} }]);
+ * console.log(formatPasses(passes));
+ * for (const d of decisions) console.log(`${d.op}: ${d.action}: ${d.reason}`);
  * console.log(printGraph(graph));
  */
 export * from "./diagnostics/index.js";

@@ -56,7 +56,11 @@ export function readCases(file: string, text: string): GoldenCase[] {
     const source = (at < 0 ? body : body.slice(0, at)).join("\n");
     const check = at < 0 ? "" : (body[at] as string);
     const error = ERROR.exec(check);
-    const sentence = body.find((l) => l.startsWith("// ") && !RUN.test(l) && !DECISION.test(l))?.slice(3);
+    const text = body.findIndex((l) => l.startsWith("cir 1"));
+    const sentence = body
+      .slice(0, Math.max(0, text))
+      .find((l) => l.startsWith("// ") && !RUN.test(l) && !DECISION.test(l))
+      ?.slice(3);
     return {
       name: starts.length === 1 ? file : `${file} #${n + 1}${sentence === undefined ? "" : ` ${sentence}`}`,
       line: start + 1,

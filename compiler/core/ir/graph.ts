@@ -202,6 +202,11 @@ export class Graph {
     this.#outputs[index] = { name: old.name, value };
   }
 
+  /** Drops the outputs after the first `count`: for values that were made outputs only to keep them alive through lowering. */
+  truncateOutputs(count: number): void {
+    this.#outputs.length = Math.min(count, this.#outputs.length);
+  }
+
   /** Adds an op at the end, or before `before`. */
   addOp(spec: OpSpec, before?: Op): Op {
     const outputs: Value[] = [];

@@ -1,0 +1,43 @@
+/**
+ * What every data loader gives: samples that are read when they are asked for, never all at once.
+ */
+import type { Tensor } from "../../core/index.js";
+
+/** One batch: arrays by input name (`""` for data that does not name its input), and labels where the data has them. */
+export interface Batch {
+  readonly arrays: Readonly<Record<string, Tensor>>;
+  /** Class indices, one a sample. */
+  readonly labels: Int32Array | null;
+}
+
+/** An indexed set of samples, all of one shape per array. */
+export interface Dataset {
+  /** For messages: the name in the plan, or the path. */
+  readonly name: string;
+  readonly size: number;
+  /** Shape of one sample per array, without the batch axis. */
+  readonly shapes: Readonly<Record<string, readonly number[]>>;
+  readonly hasLabels: boolean;
+  /** Reads samples `[start, start + count)`; the caller keeps within `size`. */
+  read(start: number, count: number): Promise<Batch>;
+}
+
+/** Samples `[start, end)` of a set; `end` past the last sample is the last sample. */
+export function slice(data: Dataset, start: number, end: number): Dataset {
+  const from = Math.min(Math.max(0, start), data.size);
+  const to = Math.min(Math.max(from, end), data.size);
+  return { ...data, name: `${data.name}[${start}:${end}]`, size: to - from, read: (at, count) => data.read(from + at, count) };
+}
+
+/** Batches of at most `size` samples, in order; the last may be shorter. */
+export async function* batches(
+  data: Dataset,
+  size: number,
+  limit = data.size,
+): AsyncGenerator<Batch & { readonly start: number; readonly count: number }> {
+  const end = Math.min(limit, data.size);
+  for (let start = 0; start < end; start += size) {
+    const count = Math.min(size, end - start);
+    yield { ...(await data.read(start, count)), start, count };
+  }
+}

@@ -1,0 +1,102 @@
+/** The native engine as an executor: lowers a copy of the graph, writes it as a program, runs it. */
+
+import { lowerPipeline } from "../../../passes/lower/index.js";
+import { createObserver, createSession, loadProgram, type NativeSession, type OpProfile, serialize } from "../../../runtime-native/ts/index.js";
+import {
+  type Executor,
+  type Feeds,
+  type Graph,
+  type GraphSession,
+  runPipeline,
+  type Tensor,
+  type TensorStatistics,
+  type Value,
+} from "../../core/index.js";
+
+export interface NativeOptions {
+  readonly threads?: number;
+  readonly profile?: boolean;
+}
+
+export interface LoweredGraph {
+  readonly graph: Graph;
+  /** Value of the lowered graph that holds a kept value of the source, in whatever layout. */
+  readonly kept: ReadonlyMap<string, string>;
+}
+
+/** Names under which kept values pass through lowering as outputs. */
+const KEEP = "\u0000keep:";
+
+/**
+ * Lowers a copy. Values in `keep` stay computed; they are found again in `kept`.
+ * @param observed kept values are only read for statistics: their layout does not matter, and they are no outputs of the program
+ */
+export async function lowerGraph(source: Graph, keep: readonly string[] = [], observed = false): Promise<LoweredGraph> {
+  const graph = source.clone();
+  const outputs = graph.outputs.length;
+  const inputs = new Set(graph.inputs.map((v) => v.name));
+  for (const name of keep) {
+    const v = graph.value(name);
+    if (v !== undefined && v.producer !== null && v.producer.kind !== "constant") graph.addOutput(KEEP + name, v);
+  }
+  for (const op of graph.ops) if (Object.keys(op.annotations).length > 0) op.annotations = {};
+  await runPipeline(graph, lowerPipeline(graph.level), { verify: "off" });
+  const kept = new Map<string, string>(keep.filter((n) => inputs.has(n)).map((n) => [n, n]));
+  for (const o of graph.outputs.slice(outputs)) kept.set(o.name.slice(KEEP.length), observed ? beforeTranspose(o.value).name : o.name);
+  if (observed) {
+    graph.truncateOutputs(outputs);
+    for (const op of [...graph.ops].reverse()) if (op.kind === "transpose" && !op.outputs.some((v) => graph.isUsed(v))) graph.removeOp(op);
+  }
+  return { graph, kept };
+}
+
+/** The value in its native order, where a transpose at the edge only puts it channels first. */
+const beforeTranspose = (v: Value): Value => (v.producer?.kind === "transpose" && v.producer.inputs[0]?.producer != null ? v.producer.inputs[0] : v);
+
+export interface NativeGraphSession extends GraphSession {
+  profile(): OpProfile[];
+  readonly arenaBytes: () => number;
+}
+
+/** Prepares a graph of any level below lowered. Throws CEC6002 / CEC6003 where the engine lacks an op. */
+export async function prepareNative(graph: Graph, keep: readonly string[] = [], options: NativeOptions = {}): Promise<NativeGraphSession> {
+  const lowered = graph.level === "lowered" ? { graph, kept: new Map<string, string>() } : await lowerGraph(graph, keep);
+  const session: NativeSession = createSession(serialize(lowered.graph), { threads: options.threads ?? 1, profile: options.profile ?? false });
+  return {
+    async run(feeds) {
+      const out: Record<string, Tensor> = {};
+      for (const [name, t] of Object.entries(await session.run(feeds))) out[name.startsWith(KEEP) ? name.slice(KEEP.length) : name] = t;
+      for (const name of keep) if (out[name] === undefined && feeds[name] !== undefined) out[name] = feeds[name];
+      return out;
+    },
+    profile: () => session.profile(),
+    arenaBytes: () => session.arenaBytes(),
+    dispose: () => session.dispose(),
+  };
+}
+
+/** An executor on the native engine. */
+export function nativeExecutor(options: NativeOptions = {}): Executor {
+  return {
+    name: "native",
+    prepare: (graph, o = {}) => prepareNative(graph, o.keep ?? [], options),
+    async observe(graph, values, batches, observe) {
+      const { graph: lowered, kept } = await lowerGraph(graph, values, true);
+      const program = loadProgram(serialize(lowered));
+      const session = createSession(program, { threads: options.threads ?? 1 });
+      try {
+        const observer = createObserver(session, [...new Set(kept.values())], { bins: observe.bins });
+        for await (const feeds of batches as AsyncIterable<Feeds>) await session.observe(feeds, observer);
+        const read = observer.read();
+        const out = new Map<string, TensorStatistics>();
+        for (const [name, from] of kept) {
+          const s = read[from];
+          if (s !== undefined) out.set(name, s);
+        }
+        return out;
+      } finally {
+        session.dispose();
+      }
+    },
+  };
+}

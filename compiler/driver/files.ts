@@ -1,0 +1,75 @@
+/** Outputs appear under their final name whole or not at all: written beside it under a temporary name, checked, then renamed. */
+import { createHash } from "node:crypto";
+import { createReadStream, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { CecError, fail } from "../core/index.js";
+
+/** Temporary files of this process, removed on exit and on Ctrl-C. */
+const pending = new Set<string>();
+
+const removePending = (): void => {
+  for (const path of pending) rmSync(path, { force: true, recursive: true });
+  pending.clear();
+};
+process.on("exit", removePending);
+
+export interface StagedFile {
+  /** Where to write. */
+  readonly path: string;
+  /** Renames into place. */
+  commit(): void;
+  discard(): void;
+}
+
+const cannotWrite = (path: string, error: unknown): never =>
+  fail("CEC7004", {
+    message: `cannot write ${path}`,
+    why: (error as Error).message,
+    help: "check that the folder exists, is writable, and that the disk has room",
+  });
+
+/** A temporary place for `final`, in the same folder so that the rename is atomic. Creates the folder. */
+export function stage(final: string): StagedFile {
+  const path = join(dirname(final), `.${basename(final)}.${process.pid}.tmp`);
+  try {
+    mkdirSync(dirname(final), { recursive: true });
+    if (statSync(final, { throwIfNoEntry: false })?.isDirectory()) throw new Error("a folder of that name exists");
+  } catch (error) {
+    cannotWrite(final, error);
+  }
+  pending.add(path);
+  return {
+    path,
+    commit() {
+      try {
+        renameSync(path, final);
+        pending.delete(path);
+      } catch (error) {
+        cannotWrite(final, error);
+      }
+    },
+    discard() {
+      rmSync(path, { force: true });
+      pending.delete(path);
+    },
+  };
+}
+
+/** Writes a whole file atomically. */
+export function writeFileAtomic(final: string, data: string | Uint8Array): void {
+  const file = stage(final);
+  try {
+    writeFileSync(file.path, data);
+    file.commit();
+  } catch (error) {
+    file.discard();
+    if (error instanceof CecError) throw error;
+    cannotWrite(final, error);
+  }
+}
+
+export async function sha256File(path: string): Promise<string> {
+  const h = createHash("sha256");
+  for await (const chunk of createReadStream(path)) h.update(chunk as Uint8Array);
+  return h.digest("hex");
+}

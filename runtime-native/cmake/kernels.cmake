@@ -38,7 +38,7 @@ else()
 endif()
 
 # cec_kernel_library(target emulate_avx512): the kernels as a static library. With emulate_avx512 the AVX-512 files are compiled for
-# AVX2 with SIMDe standing in for the missing instructions, for tests only. Per-file flags hold in the calling directory, so call
+# AVX2 with SIMDe standing in for the missing instructions, for tests only (-O1, as inlining it all at -O3 takes minutes). Per-file flags hold in the calling directory, so call
 # it once in a directory.
 function(cec_kernel_library target emulate_avx512)
   set(sources ${CEC_KERNEL_COMMON})
@@ -47,7 +47,7 @@ function(cec_kernel_library target emulate_avx512)
     set_source_files_properties(${CEC_KERNEL_AVX2} PROPERTIES COMPILE_OPTIONS "${CEC_AVX2_FLAGS}")
     if(emulate_avx512)
       set_source_files_properties(${CEC_KERNEL_AVX512} ${CEC_KERNEL_AVX512VNNI} PROPERTIES
-        COMPILE_OPTIONS "${CEC_AVX2_FLAGS};-Wno-psabi" COMPILE_DEFINITIONS CEC_EMULATE_AVX512)
+        COMPILE_OPTIONS "${CEC_AVX2_FLAGS};-Wno-psabi;-O1" COMPILE_DEFINITIONS CEC_EMULATE_AVX512)
     else()
       # GCC 12 and older see uninitialized values inside their own AVX-512 headers.
       set(quiet "")

@@ -7,6 +7,26 @@
 #include <simde/x86/avx2.h>
 #include <simde/x86/avx512.h>
 #include <simde/x86/fma.h>
+// Not in SIMDe 0.7.4: masked loads and stores of floats, one lane at a time (so that they touch no masked-out memory).
+inline simde__m512 cec_emulated_maskz_loadu_ps(simde__mmask16 mask, const float* p) {
+  float lanes[16] = {};
+  for (int i = 0; i < 16; ++i) {
+    if ((mask >> i) & 1) lanes[i] = p[i];
+  }
+  return simde_mm512_loadu_ps(lanes);
+}
+inline void cec_emulated_mask_storeu_ps(float* p, simde__mmask16 mask, simde__m512 v) {
+  float lanes[16];
+  simde_mm512_storeu_ps(lanes, v);
+  for (int i = 0; i < 16; ++i) {
+    if ((mask >> i) & 1) p[i] = lanes[i];
+  }
+}
+// Its alias for this one takes a wrong number of arguments.
+#undef _mm512_madd_epi16
+#define _mm512_madd_epi16 simde_mm512_madd_epi16
+#define _mm512_maskz_loadu_ps cec_emulated_maskz_loadu_ps
+#define _mm512_mask_storeu_ps cec_emulated_mask_storeu_ps
 #else
 #include <immintrin.h>
 #endif

@@ -146,12 +146,15 @@ void tile(const Problem& p, size_t m, size_t n, size_t columns) {
   finish<V, MR, NV>(*p.epilogue, m, n, columns, p.c, p.ldc, acc);
 }
 
+// Takes up to `rows` rows, and says how many: all of them up to 8 rows, above 8 those that a full tile leaves in two steps (fewer
+// tiles to compile).
 template <class V, int MR, int NV, bool Indirect>
-void tile_of_rows(const Problem& p, size_t rows, size_t m, size_t n, size_t columns) {
+size_t tile_of_rows(const Problem& p, size_t rows, size_t m, size_t n, size_t columns) {
   if constexpr (MR > 1) {
-    if (rows < static_cast<size_t>(MR)) return tile_of_rows<V, MR - 1, NV, Indirect>(p, rows, m, n, columns);
+    if (rows < static_cast<size_t>(MR)) return tile_of_rows<V, (MR > 8 ? 8 : MR - 1), NV, Indirect>(p, rows, m, n, columns);
   }
   tile<V, MR, NV, Indirect>(p, m, n, columns);
+  return MR;
 }
 
 // MR: rows of the full tile.
@@ -176,10 +179,10 @@ void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
     const size_t mc_end = smaller(mc + chunk, m1);
     for (size_t n = n0; n < n1; n += kPanel) {
       const size_t columns = smaller(n1 - n, kPanel);
-      for (size_t m = mc; m < mc_end; m += MR) {
-        const size_t rows = smaller(mc_end - m, MR);
-        if (columns > V::kWidth) tile_of_rows<V, MR, 2, Indirect>(p, rows, m, n, columns);
-        else tile_of_rows<V, MR, 1, Indirect>(p, rows, m, n, columns);
+      for (size_t m = mc; m < mc_end;) {
+        const size_t rows = mc_end - m;
+        m += columns > V::kWidth ? tile_of_rows<V, MR, 2, Indirect>(p, rows, m, n, columns)
+                                 : tile_of_rows<V, MR, 1, Indirect>(p, rows, m, n, columns);
       }
     }
   }

@@ -160,7 +160,8 @@ class Reader {
       if (this.token.kind !== "number") return this.dim();
       const at = this.token;
       const v = this.number();
-      if (!Number.isSafeInteger(v)) this.error("a known element must be a whole number", undefined, at);
+      // Beyond 2^53 as well: slices end at the greatest i64.
+      if (!Number.isInteger(v)) this.error("a known element must be a whole number", undefined, at);
       return v;
     });
     return { type, content };

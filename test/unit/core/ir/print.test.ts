@@ -129,7 +129,7 @@ it("keeps regions, absent operands, locations, known contents and quantized type
     annotations: { quant: { fixed: [1, null, "x", { deep: true }] } },
     doc: "why",
   });
-  op.outputs[0]!.content = ["N", -1, 64];
+  op.outputs[0]!.content = ["N", -1, 64, Number(2n ** 63n - 1n)];
   g.addOp({ kind: "in", inputs: [], types: [] });
   g.addOutput("y", op.outputs[0]!);
   g.constants();

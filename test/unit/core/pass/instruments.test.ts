@@ -1,13 +1,16 @@
 import { expect, it } from "vitest";
+import { z } from "zod";
 import {
   buildGraph,
   type CecError,
+  definePass,
   dumpInstrument,
   type Executor,
   f32,
   type Graph,
   type Instrument,
   numericInstrument,
+  type Op,
   type PassDefinition,
   parseIrFile,
   printGraph,
@@ -106,6 +109,38 @@ it("names the first op that differs after a pass that does not keep its promise"
     /CEC4005: pass wrong promises to keep values \(values\) and changes output "y"; the first op that differs is add "sum"/,
   );
   await expect(failure).rejects.toMatchObject({ exitCode: 1, diagnostics: [{ at: { node: "sum" } }] });
+});
+
+it("does not blame a value that now rightly stands for a later one", async () => {
+  const g = buildGraph("g", (b) => {
+    const a = b.value("add", [b.input("x", "f32[N, 2]"), b.constant("c", f32([1], [1]))], {}, "a");
+    const sum = b.value("add", [a, b.constant("d", f32([1], [2]))], {}, "b");
+    b.output("y", b.value("exp", [b.value("neg", [sum], {}, "n")], {}, "last"));
+  });
+  // %a takes over what %b gave, as a folded convolution does with the normalization after it; the op "n" is made wrong.
+  const fold = definePass({
+    name: "fold",
+    summary: "",
+    from: "float",
+    to: "same",
+    keeps: "values",
+    options: z.object({}).strict(),
+    statistics: {},
+    run({ graph, rewrite }) {
+      const [a, b, n] = ["a", "b", "n"].map((name) => graph.value(name)!.producer!) as [Op, Op, Op];
+      rewrite.patch(a, "fold", (edit) => {
+        edit.setInput(a, 1, edit.constant("e", f32([1], [3])));
+        edit.replaceAllUses(b.outputs[0]!, a.outputs[0]!);
+      });
+      rewrite.patch(n, "wrong on purpose", (edit) => {
+        const made = edit.insert("abs", [a.outputs[0]!], { name: "n" });
+        edit.replaceAllUses(n.outputs[0]!, made.outputs[0]!);
+        edit.eraseDead(n);
+      });
+    },
+  });
+  const failure = runPipeline(g, [call(fold)], { instruments: [numericInstrument(referenceExecutor, samplesOf(feeds))] });
+  await expect(failure).rejects.toThrow(/the first op that differs is abs "n"/);
 });
 
 it("asks for samples and an engine before anything runs", async () => {

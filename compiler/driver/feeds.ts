@@ -1,5 +1,17 @@
 /** Binds a data set to a graph's inputs: which array feeds which input, how many samples go into one run, and whether types and shapes fit. */
-import { type CalibrationSource, countOf, type Dim, type Feeds, fail, formatType, type Graph, type Tensor, type Value } from "../core/index.js";
+import {
+  type CalibrationSource,
+  countOf,
+  type Dim,
+  type Feeds,
+  fail,
+  formatType,
+  fromNumbers,
+  type Graph,
+  type Tensor,
+  toNumbers,
+  type Value,
+} from "../core/index.js";
 import { batches, type Dataset } from "./data/index.js";
 
 export interface BoundBatch {
@@ -49,12 +61,7 @@ export function bindData(data: Dataset, graph: Graph): BoundData {
   const convert = (t: Tensor, input: Value): Tensor => {
     if (input.type.kind !== "tensor" || input.type.elem === t.type) return t;
     const { elem } = input.type;
-    if (elem === "u8" || elem === "i8" || elem === "i32") {
-      const Ctor = elem === "u8" ? Uint8Array : elem === "i8" ? Int8Array : Int32Array;
-      return { type: elem, dims: t.dims, data: Ctor.from(t.data as Float32Array, Number) };
-    }
-    if (elem === "i64") return { type: elem, dims: t.dims, data: BigInt64Array.from(t.data as Float32Array, (v) => BigInt(Math.trunc(Number(v)))) };
-    if (elem === "f32") return { type: elem, dims: t.dims, data: Float32Array.from(t.data as Int32Array, Number) };
+    if (["f32", "u8", "i8", "i32", "i64"].includes(elem) && t.type !== "string") return fromNumbers(elem, t.dims, toNumbers(t));
     return fail("CEC5005", {
       message: `data set ${data.name} holds ${t.type}, input "${input.name}" takes ${elem}`,
       help: "store the array in the type that the model takes",

@@ -1,7 +1,7 @@
 /** What watches a pipeline: numbered dumps, reproducers, numeric checks. Files are written through an injected function, so the core does no I/O of its own. */
 import { fail } from "../diagnostics/index.js";
 import { packBlobs } from "../ir/blobs.js";
-import type { Graph, Json } from "../ir/graph.js";
+import type { Graph, Json, Op } from "../ir/graph.js";
 import { blobsOf, formatJson, printGraph } from "../ir/print.js";
 import type { Tensor } from "../ir/tensor.js";
 import type { Keeps } from "./define.js";
@@ -141,9 +141,16 @@ export function numericInstrument(executor: Executor, calibration: CalibrationSo
   };
 }
 
-/** Tensors that ops other than constants give, in order of the graph. */
-const namedValues = (graph: Graph): string[] =>
-  graph.ops.filter((op) => op.kind !== "constant").flatMap((op) => op.outputs.filter((v) => v.type.kind === "tensor").map((v) => v.name));
+/** Tensors that ops other than constants give and that reach an output, in order of the graph: a pass may leave dead ops for a later one to remove. */
+function namedValues(graph: Graph): string[] {
+  const live = new Set<Op>(graph.outputs.flatMap((o) => (o.value.producer === null ? [] : [o.value.producer])));
+  for (const op of [...graph.ops].reverse()) {
+    if (live.has(op)) for (const v of op.inputs) if (v?.producer != null) live.add(v.producer);
+  }
+  return graph.ops
+    .filter((op) => op.kind !== "constant" && live.has(op))
+    .flatMap((op) => op.outputs.filter((v) => v.type.kind === "tensor").map((v) => v.name));
+}
 
 /**
  * Names the first op that is at fault. A value that keeps its name may rightly stand for another (a folded convolution now gives what the

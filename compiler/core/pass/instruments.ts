@@ -154,7 +154,7 @@ function namedValues(graph: Graph): string[] {
 
 /**
  * Names the first op that is at fault. A value that keeps its name may rightly stand for another (a folded convolution now gives what the
- * normalization after it gave), so a value is at fault only when it equals none of the values before the pass.
+ * normalization after it gave), so a value is at fault only when it equals neither its own old value nor a later one.
  */
 async function blame(
   before: Graph,
@@ -167,16 +167,18 @@ async function blame(
 ): Promise<never> {
   const help = "`cec bisect` finds the patch; leave the pass out of the plan until it is mended";
   const promise = `pass ${step.pass.name} promises to keep values (${keeps}) and changes output "${output}"`;
-  const a = await run(before, namedValues(before), batch);
+  const order = namedValues(before);
+  const a = await run(before, order, batch);
   const names = namedValues(after).filter((n) => a[n] !== undefined);
   const b = await run(after, names, batch);
-  const known = Object.values(a);
+  const standsForLater = (key: string, y: Tensor): boolean =>
+    order.slice(order.indexOf(key) + 1).some((n) => a[n] !== undefined && compareTensors(a[n], y, keeps).same);
   const last = after.outputs.find((o) => o.name === output)?.value;
   for (const { key, value } of [...names.map((n) => ({ key: n, value: after.value(n) })), { key: output, value: last }]) {
     const [x, y] = [a[key], b[key]];
     if (x === undefined || y === undefined) continue;
     const c = compareTensors(x, y, keeps);
-    if (c.same || (key !== output && known.some((k) => compareTensors(k, y, keeps).same))) continue;
+    if (c.same || (key !== output && standsForLater(key, y))) continue;
     const op = value?.producer;
     const node = op?.name || (value?.name ?? output);
     fail("CEC4005", {

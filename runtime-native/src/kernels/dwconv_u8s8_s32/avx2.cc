@@ -81,7 +81,8 @@ void dwconv_of(const DwconvQArgs& a, size_t m0, size_t m1) {
   const int16_t* words = reinterpret_cast<const int16_t*>(static_cast<const uint8_t*>(a.packed_w) + sums_bytes(n));
   const uint8_t* zero = static_cast<const uint8_t*>(a.zero);
   uint8_t* out = static_cast<uint8_t*>(a.c);
-  alignas(32) int32_t scratch[kBlock];
+  alignas(32) int32_t scratch[kPixels * kBlock];
+  const bool finite = e.out != QOut::s32 && all_finite(e.multiplier, n);
   alignas(32) int32_t add[kBlock];
   const uint8_t* table[kPixels][kMaxTaps];
   const bool fits = taps.taps <= kMaxTaps;
@@ -105,11 +106,11 @@ void dwconv_of(const DwconvQArgs& a, size_t m0, size_t m1) {
         add[j] = static_cast<int32_t>(bias - static_cast<uint32_t>(a.a_zp) * static_cast<uint32_t>(sums[c + j]));
       }
       for (size_t i = 0; i < pixels; ++i) {
-        if (!fits) block<Signed, true>([&](size_t t) { return find(i, t); }, taps.taps, c, count, w, scratch);
-        else if (count == kBlock) block<Signed, false>([&](size_t t) { return table[i][t]; }, taps.taps, c, count, w, scratch);
-        else block<Signed, true>([&](size_t t) { return table[i][t]; }, taps.taps, c, count, w, scratch);
-        finish_run(e, regs, c, count, scratch, add, out + ((m + i) * a.ldc + c) * bytes);
+        if (!fits) block<Signed, true>([&](size_t t) { return find(i, t); }, taps.taps, c, count, w, scratch + i * kBlock);
+        else if (count == kBlock) block<Signed, false>([&](size_t t) { return table[i][t]; }, taps.taps, c, count, w, scratch + i * kBlock);
+        else block<Signed, true>([&](size_t t) { return table[i][t]; }, taps.taps, c, count, w, scratch + i * kBlock);
       }
+      finish_rows(e, regs, finite, c, count, pixels, scratch, kBlock, add, out + (m * a.ldc + c) * bytes, a.ldc * bytes);
     }
   }
 }

@@ -37,8 +37,16 @@ void gather(const Problem& p, size_t m, size_t k0, size_t k1, typename V::Elemen
     const uint8_t* image = p.base + m / p.pixels * p.batch_stride;
     size_t t = k0 / p.channels, inside = k0 % p.channels;
     for (size_t k = k0; k < k1;) {
-      const size_t count = smaller(p.channels - inside, k1 - k);
+      size_t count = p.channels - inside;
       const uint8_t* source = offsets[t] < 0 ? p.zero : image + offsets[t];
+      // Taps that follow each other in memory are one run: with few channels this is most of a kernel row.
+      if (offsets[t] >= 0) {
+        while (t + 1 < p.taps && offsets[t + 1] == offsets[t] + static_cast<int32_t>(p.channels)) {
+          count += p.channels;
+          ++t;
+        }
+      }
+      count = smaller(count, k1 - k);
       V::fill(source + inside, p.type, p.zp, count, dst);
       dst += count;
       k += count;
@@ -49,9 +57,9 @@ void gather(const Problem& p, size_t m, size_t k0, size_t k1, typename V::Elemen
   while (dst < end) *dst++ = 0;
 }
 
-// scratch[i][j] (+)= sum over `steps` granules.
+// scratch[i][j] (+)= sum over `steps` granules. Not inlined, so that all accumulators stay in registers.
 template <class V, int MR, int NV>
-void tile(const typename V::Element* a, size_t lda, const int8_t* b, size_t steps, bool accumulate, int32_t* scratch) {
+__attribute__((noinline)) void tile(const typename V::Element* a, size_t lda, const int8_t* b, size_t steps, bool accumulate, int32_t* scratch) {
   typename V::Reg acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
@@ -102,6 +110,7 @@ void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
   if (chunk < kRows) chunk = kRows;
   if (chunk > 16 * kRows) chunk = 16 * kRows;
 
+  const bool finite = e.out != QOut::s32 && all_finite(e.multiplier + n0, n1 - n0);
   alignas(64) typename V::Element buffer[kBufferElements];
   alignas(64) int32_t scratch[kRows * kPanel];
   alignas(64) int32_t add[kPanel];
@@ -141,9 +150,7 @@ void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
             multiply(buffer, b + k * width, length, k != 0);
           }
         }
-        for (size_t r = 0; r < rows; ++r) {
-          finish_run(e, regs, n, columns, scratch + r * kPanel, add, p.c + ((mc + i + r) * p.ldc + n) * bytes);
-        }
+        finish_rows(e, regs, finite, n, columns, rows, scratch, kPanel, add, p.c + ((mc + i) * p.ldc + n) * bytes, p.ldc * bytes);
       }
     }
   }

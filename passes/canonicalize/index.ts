@@ -17,6 +17,23 @@ import { mergeCommonSubexpressions } from "./merge-common-subexpressions.js";
 import { removeIdentity } from "./remove-identity.js";
 import { simplifyTransposes } from "./simplify-transposes.js";
 
+export {
+  dedupeConstants,
+  eliminateDeadCode,
+  foldBatchNorm,
+  foldConstants,
+  fuseActivation,
+  fuseGelu,
+  fuseHardSwish,
+  fuseLayerNorm,
+  fuseMatmulAdd,
+  fuseResidual,
+  inferShapes,
+  mergeCommonSubexpressions,
+  removeIdentity,
+  simplifyTransposes,
+};
+
 const call = (pass: unknown, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: pass as PassDefinition, options });
 
 /** The clean-up that every import goes through. Run twice it changes nothing. */

@@ -15,22 +15,36 @@ export function packBlobs(blobs: ReadonlyMap<string, Blob>): Uint8Array {
   return out;
 }
 
-/** Finds blobs of a packed store by SHA-256. Throws CEC4010 when the bytes are no store. */
+const isIndex = (v: unknown): v is readonly (readonly [hash: string, length: number])[] =>
+  Array.isArray(v) &&
+  v.every((e) => Array.isArray(e) && e.length === 2 && /^[0-9a-f]{64}$/.test(String(e[0])) && Number.isSafeInteger(e[1]) && e[1] >= 0);
+
+/**
+ * Finds blobs of a packed store by SHA-256. The bytes of a blob are checked against its hash when it is asked for.
+ * @throws CecError CEC4010 when the bytes are no store, are cut short, or (from the result) do not have the hash that they stand under
+ */
 export function unpackBlobs(bytes: Uint8Array, file: string): (sha256: string) => Blob | undefined {
+  const reject = (why: string): never =>
+    fail("CEC4010", { message: `${file} is no blob store, or a damaged one`, why, help: "it is written beside the .cir file of a reproducer" });
   const end = bytes.indexOf(10);
-  const map = new Map<string, Blob>();
+  if (end < 0) return reject("its index has no end");
+  let index: unknown;
   try {
-    let at = end + 1;
-    for (const [hash, length] of JSON.parse(new TextDecoder().decode(bytes.subarray(0, end))) as [string, number][]) {
-      map.set(hash, memoryBlob(bytes.subarray(at, at + length)));
-      at += length;
-    }
+    index = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
   } catch (error) {
-    fail("CEC4010", {
-      message: `${file} is no blob store`,
-      why: (error as Error).message,
-      help: "it is written beside the .cir file of a reproducer",
-    });
+    return reject((error as Error).message);
   }
-  return (hash) => map.get(hash);
+  if (!isIndex(index)) return reject("its index is not a list of hashes and lengths");
+  const map = new Map<string, Blob>();
+  let at = end + 1;
+  for (const [hash, length] of index) {
+    if (at + length > bytes.byteLength) return reject(`it ends at byte ${bytes.byteLength}, a blob reaches to byte ${at + length}`);
+    map.set(hash, memoryBlob(bytes.subarray(at, at + length)));
+    at += length;
+  }
+  return (hash) => {
+    const blob = map.get(hash);
+    if (blob !== undefined && blob.hash() !== hash) reject(`the bytes of sha256:${hash.slice(0, 12)}… are not those that were written`);
+    return blob;
+  };
 }

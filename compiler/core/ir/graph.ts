@@ -371,7 +371,11 @@ export class Graph {
     out.level = this.level;
     out.meta = this.meta;
     out.pipeline = [...this.pipeline];
-    for (const v of this.#inputs) map.set(v, out.addInput(v.name, v.type, v.doc));
+    for (const v of this.#inputs) {
+      const w = out.addInput(v.name, v.type, v.doc);
+      if (v.content !== undefined) w.content = v.content;
+      map.set(v, w);
+    }
     for (const op of this.#ops) {
       const copy = out.addOp({
         ...op,

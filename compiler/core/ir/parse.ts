@@ -1,25 +1,7 @@
 /**
  * Parser of the IR's text form (`print.ts`).
  *
- * Grammar (EBNF; words are literal, comments run from `//` to the end of the line):
- *
- *     file     = "cir" "1" graph
- *     graph    = "graph" "@"name "level" "=" level "{" { meta | in | const | op | out } "}"
- *     meta     = "meta" "{" [ key "=" json { "," key "=" json } ] "}"            functions are lists of blobs
- *     in       = "in" "%"name ":" type [ "doc" string ]
- *     const    = "const" "%"name ":" type "=" init { suffix }
- *     op       = [ results "=" ] kind [ operand { "," operand } ] [ attrs ] [ ":" type { "," type } ] { suffix }
- *     operand  = "%"name | "_"                                                  `_` is an absent optional operand
- *     out      = "out" [ string "=" ] "%"name                                   the string is the name that users see
- *     attrs    = "{" [ key "=" attr { "," key "=" attr } ] "}"
- *     attr     = number | string | "true" | "false" | "[" … "]" | blob
- *     suffix   = "@"string | "loc" "(" string [ ":" line [ ":" column ] ] ")" | "ann" json | "doc" string | "regions" "{" { graph } "}"
- *     type     = elem "[" [ dim { "," dim } ] "]" [ "q" "(" "scale" "=" nums "," "zp" "=" nums [ "," "axis" "=" int ] ")" ] [ "is" "[" dims "]" ]
- *              | elem "[" "*" "]" | "unknown" | "opaque" "<" base64 ">"
- *     dim      = int | word | string | "?"
- *     init     = blob | "dense" "[" … "]" | "any"
- *              | "splat" "(" value ")" | "iota" "(" start [ "," step ] ")" | "random" "(" seed [ "," lo "," hi ] ")"
- *     blob     = "blob" "sha256:" 64 hex digits
+ * The grammar stands in docs/ir-text.md; the methods of `Reader` follow it rule by rule.
  *
  * What the printer never writes, but test files may: types left out (inferred with `infer`), `splat`, `iota`, `random` and, where a file is an
  * expectation, `any` for a constant whatever its bytes.

@@ -1,5 +1,5 @@
 /**
- * The text form of graphs, as `parse.ts` reads it (its head comment has the grammar).
+ * The text form of graphs, as `parse.ts` reads it (grammar: docs/ir-text.md).
  *
  *     cir 1
  *     // pipeline: import,infer-shapes

@@ -3,7 +3,10 @@ import type { CodeText } from "./index.js";
 
 export const codes4 = {
   CEC4001: { title: "Operands do not fit the operator", text: "Types, ranks or sizes break the rule of the operator's specification." },
-  CEC4002: { title: "IR text does not parse", text: "The file is no IR text of version `cir 1`, or it has a fault at the place shown." },
+  CEC4002: {
+    title: "IR text does not parse",
+    text: "The file is no IR text of version `cir 1`, or it has a fault at the place shown. The grammar stands in docs/ir-text.md.",
+  },
   CEC4003: {
     title: "Graph breaks a rule of the IR",
     text: "The verifier found a value that is used before it is made, a duplicate name, an attribute that is no attribute of its op, or a type that inference contradicts.",

@@ -125,6 +125,10 @@ export const foldBatchNorm = definePass({
     }
 
     function foldBackward(bn: Op, { scale, shift }: Affine, reasons: string[]): boolean {
+      const refuse = (reason: string): false => {
+        reasons.push(reason);
+        return false;
+      };
       const x = bn.inputs[0] as Value;
       const pad = x.producer?.kind === "pad" ? x.producer : null;
       const producer = (pad === null ? x : (pad.inputs[0] as Value)).producer;
@@ -136,13 +140,13 @@ export const foldBatchNorm = definePass({
       }
       let padValue: number | null = null;
       if (pad !== null) {
-        if (graph.onlyUser(pad.outputs[0] as Value) === null) return reasons.push("the padded value is read by others too"), false;
-        if (!spatialPads(pad)) return reasons.push("the pad touches channels, or its widths are computed"), false;
+        if (graph.onlyUser(pad.outputs[0] as Value) === null) return refuse("the padded value is read by others too");
+        if (!spatialPads(pad)) return refuse("the pad touches channels, or its widths are computed");
         if (str(pad, "mode", "constant") === "constant") {
           const v = pad.inputs[2] == null ? 0 : scalarOf(pad.inputs[2]);
-          if (v === null) return reasons.push("the pad's value is computed"), false;
+          if (v === null) return refuse("the pad's value is computed");
           const after = scale.map((s, c) => Math.fround(s * v + (shift[c] as number)));
-          if (!after.every((a) => a === after[0])) return reasons.push("normalizing the padding gives another value in each channel"), false;
+          if (!after.every((a) => a === after[0])) return refuse("normalizing the padding gives another value in each channel");
           padValue = after[0] ?? 0;
         }
       }
@@ -168,22 +172,25 @@ export const foldBatchNorm = definePass({
     }
 
     function foldForward(bn: Op, { scale, shift }: Affine, reasons: string[]): boolean {
+      const refuse = (reason: string): false => {
+        reasons.push(reason);
+        return false;
+      };
       const y = bn.outputs[0] as Value;
       let user = graph.onlyUser(y);
       let padded = false;
       if (user?.kind === "pad") {
         if (str(user, "mode", "constant") === "constant") padded = true;
         if (!spatialPads(user) || (padded && user.inputs[2] != null && scalarOf(user.inputs[2]) !== 0))
-          return reasons.push("the pad behind it is of another kind"), false;
+          return refuse("the pad behind it is of another kind");
         user = graph.onlyUser(user.outputs[0] as Value);
       }
       if (user?.kind !== "conv" || user.inputs[0]?.producer === undefined) return false;
       const w = constantTensor(user.inputs[1]);
       const b = user.inputs[2] == null ? null : constantTensor(user.inputs[2]);
-      if (w === null || w.type !== "f32" || (user.inputs[2] != null && b === null))
-        return reasons.push("the weights after it are no f32 constants"), false;
+      if (w === null || w.type !== "f32" || (user.inputs[2] != null && b === null)) return refuse("the weights after it are no f32 constants");
       if (nums(user, "pads").some((p) => p !== 0) || str(user, "auto_pad", "NOTSET").startsWith("SAME")) padded = true;
-      if (padded && shift.some((v) => v !== 0)) return reasons.push("the convolution after it pads with zeros, which the shift would change"), false;
+      if (padded && shift.some((v) => v !== 0)) return refuse("the convolution after it pads with zeros, which the shift would change");
       const group = num(user, "group", 1);
       const [outputs = 1, inGroup = 1] = w.dims;
       const taps = product(w.dims.slice(2));

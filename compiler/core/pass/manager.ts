@@ -135,8 +135,8 @@ export function checkLevels(start: Level, steps: readonly PassStep[]): Level {
  */
 export function resolvePasses(lines: readonly PassLine[], registry: ReadonlyMap<string, PassDefinition>): PassCall[] {
   return lines.map(({ name, options }) => {
-    // Plans write names with `_`, declarations with `-`.
-    const pass = registry.get(name) ?? registry.get(name.replaceAll("_", "-"));
+    // Plans write names with `_`, declarations with `-`; a registry may hold either.
+    const pass = registry.get(name) ?? registry.get(name.replaceAll("_", "-")) ?? registry.get(name.replaceAll("-", "_"));
     return pass === undefined
       ? fail("CEC2004", { message: `there is no pass \`${name}\``, help: suggest(name, registry.keys()) })
       : { pass, options };

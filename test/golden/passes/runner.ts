@@ -5,11 +5,11 @@ import {
   diffGraphs,
   type Graph,
   inferGraph,
-  type PassCall,
   type PassDefinition,
   parseIrFile,
   parsePasses,
   printGraph,
+  resolvePasses,
   runPipeline,
   verifyGraph,
 } from "../../../compiler/core/index.js";
@@ -92,14 +92,6 @@ const byHash =
     return { byteLength, hash: () => hash, bytes };
   };
 
-const registryError = (name: string, registry: ReadonlyMap<string, PassDefinition>): never => {
-  throw new Error(`no pass is called \`${name}\`; there is: ${[...registry.keys()].join(", ")}`);
-};
-
-export function callsOf(run: string, registry: ReadonlyMap<string, PassDefinition>): PassCall[] {
-  return parsePasses(run).map(({ name, options }) => ({ pass: registry.get(name.replaceAll("_", "-")) ?? registryError(name, registry), options }));
-}
-
 export interface GoldenOutcome {
   /** Empty when the case holds. */
   readonly faults: readonly string[];
@@ -114,7 +106,7 @@ export async function runCase(golden: GoldenCase, registry: ReadonlyMap<string, 
   let error: CecError | null = null;
   let log: string[] = [];
   try {
-    const result = await runPipeline(graph, callsOf(golden.run, registry), { seed: 1, verify: "each" });
+    const result = await runPipeline(graph, resolvePasses(parsePasses(golden.run), registry), { seed: 1, verify: "each" });
     log = result.decisions.map((d) => `${d.op}: ${d.action}: ${d.reason}`);
   } catch (e) {
     if (!(e instanceof CecError)) throw e;
@@ -174,3 +166,17 @@ function expectation(text: string, actual: Graph): Graph {
 }
 
 const difference = (actual: Graph, expected: Graph): string[] => diffGraphs(actual, expected, { tolerance: TOLERANCE }).map((d) => d.message);
+
+/** The case's text with its own CHECK section. */
+export function asItStands({ head, expected }: GoldenCase): string {
+  switch (expected?.kind) {
+    case undefined:
+      return head;
+    case "graph":
+      return `${head}\n// CHECK\n${expected.text.trim()}`;
+    case "same":
+      return `${head}\n// CHECK-SAME`;
+    case "error":
+      return `${head}\n// CHECK-ERROR: ${expected.code}${expected.text === "" ? "" : ` ${expected.text}`}`;
+  }
+}

@@ -1,0 +1,128 @@
+import { z } from "zod";
+import { definePass, fail, type Graph, type Json, type TensorStatistics } from "../../compiler/core/index.js";
+import type { RangeMethod } from "./options.js";
+import { chooseRange, paramsOf, type Range } from "./ranges.js";
+import { type EdgeSpec, type FixedSpec, type ObservedSpec, type OpSpec, readSpec } from "./spec.js";
+
+/** Samples in one run of calibration: enough to keep the kernels busy, few enough for small memory. */
+const BATCH = 8;
+
+/**
+ * Runs the graph on the calibration samples, one pass, and turns observed specs into fixed ones. Statistics stream into histograms of constant size, so memory
+ * does not grow with the number of samples. Values that share parameters get the union of their ranges.
+ */
+export const observe = definePass({
+  name: "observe",
+  summary: "Observe activations on calibration data and fix their ranges",
+  from: "annotated",
+  to: "same",
+  keeps: "bit-exact",
+  options: z.object({ bins: z.number().int().min(128).max(65536).default(2048).describe("bins of each histogram") }).strict(),
+  statistics: { values: "values observed", samples: "calibration samples run", constant: "values that never change" },
+  async run({ graph, options, rewrite, count, executor, calibration, progress, signal }) {
+    const specs = specsByValue(graph);
+    const names = [...specs].filter(([, s]) => s.kind === "observed" || s.kind === "sharedWith").map(([n]) => n);
+    if (names.length === 0) return;
+    if (executor === null || calibration === null) {
+      return fail("CEC4006", {
+        message: "quantization of activations needs calibration data",
+        help: "add `calibrate DATA` to the plan, or use `quantize dynamic` / `quantize weights`",
+      });
+    }
+    let done = 0;
+    async function* batches() {
+      for await (const feeds of calibration!.batches({ batch: BATCH })) {
+        if (signal?.aborted) fail("CEC1005", { message: "calibration was interrupted" });
+        yield feeds;
+        const first = Object.values(feeds)[0];
+        done += first?.dims[0] ?? 1;
+        progress(done / Math.max(1, calibration!.size), `calibrating, ${done} of ${calibration!.size} samples`);
+      }
+    }
+    const statistics = await executor.observe(graph, names, batches(), { bins: options.bins });
+    count("samples", done);
+    const fixed = fixSpecs(specs, statistics, (name) => {
+      count("values");
+      const s = statistics.get(name);
+      if (s !== undefined && s.min === s.max) count("constant");
+    });
+    for (const op of graph.ops) {
+      const spec = readSpec(op);
+      if (spec === null) continue;
+      const replace = (edge: EdgeSpec | null, name: string | undefined): EdgeSpec | null =>
+        edge !== null && name !== undefined && (edge.kind === "observed" || edge.kind === "sharedWith") ? (fixed.get(name) ?? null) : edge;
+      const next: OpSpec = {
+        inputs: spec.inputs.map((e, i) => replace(e, op.inputs[i]?.name)),
+        outputs: spec.outputs.map((e, i) => replace(e, op.outputs[i]?.name)),
+      };
+      rewrite.annotate(op, "quant", next as unknown as Json, "ranges are known");
+    }
+  },
+});
+
+/** Specs of activations by value name. */
+function specsByValue(graph: Graph): Map<string, EdgeSpec> {
+  const out = new Map<string, EdgeSpec>();
+  const add = (edges: readonly (EdgeSpec | null)[], values: readonly ({ readonly name: string } | null)[]): void => {
+    edges.forEach((e, i) => {
+      const v = values[i];
+      if (e !== null && v != null && (e.kind === "observed" || e.kind === "sharedWith") && !out.has(v.name)) out.set(v.name, e);
+    });
+  };
+  for (const op of graph.ops) {
+    const spec = readSpec(op);
+    if (spec === null) continue;
+    add(spec.inputs, op.inputs);
+    add(spec.outputs, op.outputs);
+  }
+  return out;
+}
+
+/** One set of parameters per group of sharing values. */
+function fixSpecs(
+  specs: ReadonlyMap<string, EdgeSpec>,
+  statistics: ReadonlyMap<string, TensorStatistics>,
+  seen: (name: string) => void,
+): Map<string, FixedSpec> {
+  const rootOf = (name: string): string => {
+    const s = specs.get(name);
+    return s?.kind === "sharedWith" && s.value !== name ? rootOf(s.value) : name;
+  };
+  const groups = new Map<string, string[]>();
+  for (const name of specs.keys()) groups.set(rootOf(name), [...(groups.get(rootOf(name)) ?? []), name]);
+  const out = new Map<string, FixedSpec>();
+  for (const [root, members] of groups) {
+    const spec = specs.get(root) as ObservedSpec;
+    const known = members.flatMap((n) => {
+      const s = statistics.get(n);
+      return s === undefined ? [] : [{ name: n, s }];
+    });
+    for (const { name, s } of known) {
+      seen(name);
+      if (s.nanCount + s.infCount > 0) {
+        fail("CEC4007", {
+          message: `the tensor "${name}" holds ${s.nanCount} NaN and ${s.infCount} infinite values on the calibration data`,
+          why: "no range can be chosen for them",
+          help: "check the data and its normalization; `keep` leaves the op in float",
+          at: { tensor: name },
+        });
+      }
+    }
+    const negative = known.some(({ s }) => s.min < 0);
+    const type = spec.scheme === "symmetric" && spec.type === "u8" ? (negative ? "i8" : "u8") : spec.type;
+    const range = known.reduce<Range>(
+      (r, { s }) => {
+        const c = chooseRange(s, spec.range as RangeMethod, {
+          type,
+          scheme: spec.scheme,
+          ...(spec.percentile === undefined ? {} : { percentile: spec.percentile }),
+        });
+        return { low: Math.min(r.low, c.low), high: Math.max(r.high, c.high) };
+      },
+      { low: 0, high: 0 },
+    );
+    const p = paramsOf(range, type, spec.scheme);
+    for (const n of members) out.set(n, { kind: "fixed", type, scale: [p.scale], zeroPoint: [p.zeroPoint], axis: null });
+  }
+  return out;
+}

@@ -1,0 +1,49 @@
+/** Options of INT8 quantization that the statement and its passes share. */
+import { z } from "zod";
+
+export const rangeMethods = ["minmax", "percentile", "entropy", "mse"] as const;
+export type RangeMethod = (typeof rangeMethods)[number];
+
+const activations = z.enum(["asymmetric", "symmetric", "asymmetric_relu"]);
+
+/** What can be set per op or tensor. */
+export const overrideOptions = z
+  .object({
+    weights: z.enum(["per_channel", "per_tensor"]).optional(),
+    activations: activations.optional(),
+    range: z.enum(rangeMethods).optional(),
+    percentile: z.number().gt(50).max(100).optional(),
+    keep: z.boolean().optional().describe("leave the matching ops in float"),
+  })
+  .strict();
+export type Override = z.infer<typeof overrideOptions>;
+
+export const int8Options = {
+  weights: z.enum(["per_channel", "per_tensor"]).default("per_channel").describe("one scale per output channel, or one per tensor"),
+  activations: activations
+    .default("asymmetric")
+    .describe("asymmetric u8; symmetric i8; asymmetric_relu: u8 where the values are never negative, i8 symmetric elsewhere"),
+  range: z.enum(rangeMethods).default("mse").describe("how ranges of activations are chosen from what calibration saw"),
+  percentile: z.number().gt(50).max(100).default(99.99).describe("share of values inside the range, in percent (range: percentile)"),
+  bins: z.number().int().min(128).max(65536).default(2048).describe("bins of the streamed histograms"),
+  keep: z.array(z.string()).default([]).describe("names or patterns (`layer1.*`) of ops that stay in float"),
+  overrides: z.record(z.string(), overrideOptions).default({}).describe("settings for ops or tensors whose name matches the key"),
+  profile: z
+    .enum(["cpu", "tensorrt"])
+    .default("cpu")
+    .describe("target: cpu (ONNX Runtime, OpenVINO, our engine) or tensorrt (symmetric, QDQ on residual adds, float biases)"),
+};
+
+/** `*` stands for any characters, `?` for one; everything else for itself. */
+export function globPattern(pattern: string): RegExp {
+  const escaped = pattern
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replace(/\*/g, ".*")
+    .replace(/\?/g, ".");
+  return new RegExp(`^${escaped}$`);
+}
+
+export const matcher = (patterns: readonly string[]): ((name: string) => boolean) => {
+  const all = patterns.map(globPattern);
+  return (name) => all.some((p) => p.test(name));
+};

@@ -1,0 +1,40 @@
+/**
+ * Quantization specs: what the annotating pass writes on edges, as plain JSON in `op.annotations.quant`. Specs are frozen facts; one validating pass
+ * holds them against the target, one later pass turns them into QDQ pairs.
+ */
+
+import { z } from "zod";
+import type { Op } from "../../compiler/core/index.js";
+
+const stored = z.enum(["u8", "i8"]);
+
+/** How one activation or weight is stored. */
+export const edgeSpec = z.discriminatedUnion("kind", [
+  /** Parameters are known. */
+  z
+    .object({ kind: z.literal("fixed"), type: stored, scale: z.array(z.number()), zeroPoint: z.array(z.number()), axis: z.number().nullable() })
+    .strict(),
+  /** Parameters come from observing the value on calibration data. */
+  z
+    .object({
+      kind: z.literal("observed"),
+      scheme: z.enum(["asymmetric", "symmetric"]),
+      range: z.string(),
+      percentile: z.number().optional(),
+      type: stored,
+    })
+    .strict(),
+  /** Parameters are those of another value. */
+  z.object({ kind: z.literal("sharedWith"), value: z.string() }).strict(),
+  /** An i32 bias in steps of activation times weight. */
+  z.object({ kind: z.literal("derivedFrom"), from: z.array(z.string()) }).strict(),
+]);
+export type EdgeSpec = z.infer<typeof edgeSpec>;
+export type FixedSpec = Extract<EdgeSpec, { kind: "fixed" }>;
+export type ObservedSpec = Extract<EdgeSpec, { kind: "observed" }>;
+
+/** Specs of one op: operands and results by position, `null` where an edge stays float. */
+export const opSpec = z.object({ inputs: z.array(edgeSpec.nullable()), outputs: z.array(edgeSpec.nullable()) }).strict();
+export type OpSpec = z.infer<typeof opSpec>;
+
+export const readSpec = (op: Op): OpSpec | null => (op.annotations["quant"] === undefined ? null : opSpec.parse(op.annotations["quant"]));

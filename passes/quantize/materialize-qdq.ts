@@ -11,6 +11,7 @@ import {
   tensor,
   toNumbers,
   type Value,
+  zeros,
 } from "../../compiler/core/index.js";
 import { type FixedSpec, readSpec } from "./spec.js";
 import { quantizeBias, quantizeWeights, widenForBias } from "./weights.js";
@@ -42,6 +43,8 @@ export const materializeQdq = definePass({
     );
     // Annotations end here: what they said is in the graph.
     for (const [op] of plan) rewrite.annotate(op, "quant", undefined, "materialized");
+    // Taken before weights get their pairs, whose results would look like activations.
+    const activations = quantizedValues(graph, plan);
     const shared = new Map<string, Value>();
 
     /** Scales and zero points are few distinct numbers: one constant each. */
@@ -74,7 +77,7 @@ export const materializeQdq = definePass({
         else if (v.producer?.kind === "constant") quantizeConstant(op, i, v, edge);
       });
     }
-    for (const [v, { spec, everywhere, readers }] of quantizedValues(graph, plan)) quantizeActivation(v, spec, everywhere, readers);
+    for (const [v, { spec, everywhere, readers }] of activations) quantizeActivation(v, spec, everywhere, readers);
 
     /** Weights, and the bias in their steps. */
     function quantizeOperands(op: Op, xScale: number | null, edge: FixedSpec, withBias: boolean): void {
@@ -97,7 +100,7 @@ export const materializeQdq = definePass({
       }
       rewrite.patch(op, "weights stored as i8", (edit) => {
         const q = edit.constant(`${w.name}.q`, quantizeWeights(weights, scale, edge.axis));
-        const zero = zeroConstant(edit, { ...edge, zeroPoint: scale.map(() => 0) });
+        const zero = edit.constant(`${w.name}.zero`, zeros("i8", edge.axis === null ? [] : [scale.length]));
         const dq = edit.insert("dequantize_linear", [q, scaleConstant(edit, scale, edge.axis), zero], {
           attrs: edge.axis === null ? {} : { axis: edge.axis },
           outputNames: [`${w.name}.dq`],

@@ -63,6 +63,8 @@ const fromOrt = new Map(Object.entries(toOrt).map(([k, v]) => [v as string, k as
 
 export interface OrtOptions {
   readonly threads?: number;
+  /** Exact INT8 products on x86 CPUs without VNNI, where ONNX Runtime saturates by default. Default true; benches and users' own sessions use false. */
+  readonly exact?: boolean;
 }
 
 /** A session on the bytes of a model file. */
@@ -78,6 +80,8 @@ export async function ortSession(
       interOpNumThreads: 1,
       logSeverityLevel: 3,
       executionProviders: ["cpu"],
+      // Without VNNI, ONNX Runtime's u8 × s8 kernels add pairs of products in 16 bits, which saturate. This setting makes it exact (and slower).
+      ...(options.exact === false ? {} : { extra: { session: { x64quantprecision: "1" } } }),
     };
     session = typeof model === "string" ? await ort.InferenceSession.create(model, settings) : await ort.InferenceSession.create(model, settings);
   } catch (error) {

@@ -117,16 +117,17 @@ void requantize(size_t n, const void* x, const QParams& xq, const QParams& yq, i
 
 void add(size_t n, const void* a, bool a_scalar, const QParams& aq, const void* b, bool b_scalar, const QParams& bq, const QParams& yq,
          int32_t q_min, int32_t q_max, void* y) {
-  const EpilogueQ e = epilogue_of(yq, q_min, q_max);
+  const EpilogueQ e = epilogue_of({yq.type, yq.scale, 0}, q_min, q_max);  // the zero point is inside the sum
   const EpilogueRegs regs = epilogue_regs(e);
-  const __m256i a_zero = _mm256_set1_epi32(aq.zp), b_zero = _mm256_set1_epi32(bq.zp);
-  const __m256 a_scale = _mm256_set1_ps(aq.scale / yq.scale), b_scale = _mm256_set1_ps(bq.scale / yq.scale);
+  const AddSteps s = add_steps(aq, bq, yq);
+  const __m256i zero = _mm256_setzero_si256();
+  const __m256 a_scale = _mm256_set1_ps(s.a), b_scale = _mm256_set1_ps(s.b), rest = _mm256_set1_ps(s.c);
   const auto sum = [&](__m256i p, __m256i q) {
-    const __m256 left = _mm256_mul_ps(_mm256_cvtepi32_ps(p), a_scale), right = _mm256_mul_ps(_mm256_cvtepi32_ps(q), b_scale);
-    return round_to_q(_mm256_add_ps(left, right), regs);
+    const __m256 right = _mm256_fmadd_ps(_mm256_cvtepi32_ps(q), b_scale, rest);
+    return round_to_q(_mm256_fmadd_ps(_mm256_cvtepi32_ps(p), a_scale, right), regs);
   };
   zip(n, a, a_scalar, b, b_scalar, y, [&](__m128i p, __m128i q) {
-    const Sixteen u = widen(p, aq.type, a_zero), v = widen(q, bq.type, b_zero);
+    const Sixteen u = widen(p, aq.type, zero), v = widen(q, bq.type, zero);
     return pack_to_8(sum(u.low, v.low), sum(u.high, v.high), e.out);
   });
 }

@@ -12,6 +12,14 @@ struct QParams {
   int32_t zp = 0;
 };
 
+/// What an addition computes with, in steps of y: a * s.a + b * s.b + s.c.
+struct AddSteps {
+  float a, b, c;
+};
+
+/// a = a_scale / y_scale, b = b_scale / y_scale, c = y_zp - fma(a, a_zp, b * b_zp).
+AddSteps add_steps(const QParams& a, const QParams& b, const QParams& y);
+
 /// One variant. Every variant gives the scalar variant's bytes. y may be x where the element sizes agree.
 struct Quantize8Variant {
   const char* name;
@@ -22,7 +30,7 @@ struct Quantize8Variant {
   void (*dequantize)(size_t n, const void* x, const QParams& q, float* y);
   /// clamp(rne(f32(x - x_zp) * (x_scale / y_scale)) + y_zp, q_min, q_max).
   void (*requantize)(size_t n, const void* x, const QParams& xq, const QParams& yq, int32_t q_min, int32_t q_max, void* y);
-  /// clamp(rne(f32(a - a_zp) * (a_scale / y_scale) + f32(b - b_zp) * (b_scale / y_scale)) + y_zp, q_min, q_max), no FMA.
+  /// clamp(rne(fma(a, s.a, fma(b, s.b, s.c))), q_min, q_max) with s = add_steps(aq, bq, yq).
   void (*add)(size_t n, const void* a, bool a_scalar, const QParams& aq, const void* b, bool b_scalar, const QParams& bq, const QParams& yq,
               int32_t q_min, int32_t q_max, void* y);
   /// clamp(rne(f32((a - a_zp) * (b - b_zp)) * (a_scale * b_scale / y_scale)) + y_zp, q_min, q_max); the product is exact in s32.

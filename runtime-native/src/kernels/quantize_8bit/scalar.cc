@@ -1,8 +1,16 @@
 // The reference: says what every other variant must give, byte for byte.
+#include <cmath>
+
 #include "../scalar_math.h"
 #include "quantize_8bit.h"
 
 namespace cec {
+
+AddSteps add_steps(const QParams& a, const QParams& b, const QParams& y) {
+  const float ra = a.scale / y.scale, rb = b.scale / y.scale;
+  return {ra, rb, static_cast<float>(y.zp) - std::fma(ra, static_cast<float>(a.zp), rb * static_cast<float>(b.zp))};
+}
+
 namespace {
 
 int32_t read(const void* x, Q8 type, size_t i) {
@@ -29,12 +37,12 @@ void requantize(size_t n, const void* x, const QParams& xq, const QParams& yq, i
 void add(size_t n, const void* a, bool a_scalar, const QParams& aq, const void* b, bool b_scalar, const QParams& bq, const QParams& yq,
          int32_t q_min, int32_t q_max, void* y) {
   if (n == 0) return;
-  const float a_scale = aq.scale / yq.scale, b_scale = bq.scale / yq.scale;
+  const AddSteps s = add_steps(aq, bq, yq);
   const int32_t first_a = read(a, aq.type, 0), first_b = read(b, bq.type, 0);  // y may be the memory of either
   for (size_t i = 0; i < n; ++i) {
-    const float p = static_cast<float>((a_scalar ? first_a : read(a, aq.type, i)) - aq.zp) * a_scale;
-    const float q = static_cast<float>((b_scalar ? first_b : read(b, bq.type, i)) - bq.zp) * b_scale;
-    write(y, i, round_to_q(p + q, yq.zp, q_min, q_max));
+    const float p = static_cast<float>(a_scalar ? first_a : read(a, aq.type, i));
+    const float q = static_cast<float>(b_scalar ? first_b : read(b, bq.type, i));
+    write(y, i, round_to_q(std::fma(p, s.a, std::fma(q, s.b, s.c)), 0, q_min, q_max));
   }
 }
 

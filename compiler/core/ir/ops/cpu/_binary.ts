@@ -7,11 +7,18 @@ import { broadcast, checked, elementsOf, needElem, one, unknown } from "../_infe
 import { eightBit } from "./_nhwc.js";
 import { checkParams, limits, params, result, resultType, scaleOf, toQ, zeroOf } from "./_q.js";
 
-/** @param real gives the function from stored a and b to the f32 result in steps of y's scale */
+/** Scale and zero point of one operand. */
+export interface Steps {
+  readonly scale: number;
+  readonly zero: number;
+}
+
+/** @param real gives the function from stored a and b to the f32 result in steps of y's scale, its zero point included or (`addZero`) to be added after rounding */
 export function quantizedBinary<K extends string>(
   kind: K,
   summary: string,
-  real: (scales: { readonly a: number; readonly b: number; readonly y: number }) => (a: number, b: number) => number,
+  addZero: boolean,
+  real: (steps: { readonly a: Steps; readonly b: Steps; readonly y: Steps }) => (a: number, b: number) => number,
 ): OpDefinition & { readonly kind: K } {
   return defineOp({
     kind,
@@ -34,9 +41,11 @@ export function quantizedBinary<K extends string>(
     evaluate(op: Op, inputs) {
       const [a, b] = [need(inputs, 0), need(inputs, 1)];
       const type = resultType(op, a.type);
-      const f = real({ a: scaleOf(op, "a"), b: scaleOf(op, "b"), y: scaleOf(op, "y") });
-      const [az, bz, yz, clamp] = [zeroOf(op, "a"), zeroOf(op, "b"), zeroOf(op, "y"), limits(op, type)];
-      return [mapTensors([a, b], type, (x, y) => toQ(f((x as number) - az, (y as number) - bz), yz, clamp))];
+      const steps = (name: string): Steps => ({ scale: scaleOf(op, name), zero: zeroOf(op, name) });
+      const y = steps("y");
+      const f = real({ a: steps("a"), b: steps("b"), y });
+      const clamp = limits(op, type);
+      return [mapTensors([a, b], type, (u, v) => toQ(f(u as number, v as number), addZero ? y.zero : 0, clamp))];
     },
   });
 }

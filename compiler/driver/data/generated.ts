@@ -3,7 +3,7 @@
  * Sample i depends on the seed and on i alone, so any slice of a set is the same on every run.
  */
 import { z } from "zod";
-import { randomFrom, type Tensor } from "../../core/index.js";
+import { normalFrom, randomFrom, type Tensor } from "../../core/index.js";
 import type { Dataset } from "./dataset.js";
 
 export const SHAPE_CLASSES = ["disc", "ring", "square", "frame", "plus", "cross", "rows", "columns", "diagonals", "checks"] as const;
@@ -18,9 +18,6 @@ export const generatedOptions = z
     input: z.string().default("").describe("graph input that the samples feed; the only input when empty"),
   })
   .strict();
-
-/** Standard normal by Box and Muller (1958), from a uniform generator on [0, 1). */
-export const normalFrom = (random: () => number): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 
 /** 1 inside the pattern, 0 outside; (u, v) are coordinates relative to the centre in units of the pattern's radius. */
 function inside(label: number, u: number, v: number): boolean {

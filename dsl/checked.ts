@@ -22,7 +22,7 @@ export interface DataRef {
 
 export type PlanSource =
   | { readonly kind: "model"; readonly model: string; readonly args: Readonly<Record<string, Literal>>; readonly span: Span }
-  | { readonly kind: "file"; readonly format: string; /** Absolute. */ readonly path: string; readonly span: Span };
+  | { readonly kind: "file"; readonly format: string /** Absolute. */; readonly path: string; readonly span: Span };
 
 export interface PlanStep {
   /** Snake case, as the plan has it. */

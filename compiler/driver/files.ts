@@ -1,13 +1,13 @@
 /** Outputs appear under their final name whole or not at all: written beside it under a temporary name, checked, then renamed. */
 import { createHash } from "node:crypto";
-import { createReadStream, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createReadStream, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { CecError, fail } from "../core/index.js";
 
 /** Temporary files of this process, removed on exit and on Ctrl-C. */
 const pending = new Set<string>();
 
-const removePending = (): void => {
+export const removePending = (): void => {
   for (const path of pending) rmSync(path, { force: true, recursive: true });
   pending.clear();
 };
@@ -55,6 +55,62 @@ export function stage(final: string): StagedFile {
   };
 }
 
+export interface StagedFolder {
+  /** Where to write, under final base names. */
+  readonly path: string;
+  /** The files so far, sorted. */
+  files(): string[];
+  /** Moves every file into place; gives their final paths. */
+  commit(): string[];
+  discard(): void;
+}
+
+/** A temporary folder beside `final`, for outputs of several files. */
+export function stageFolder(final: string): StagedFolder {
+  const folder = dirname(final);
+  const path = join(folder, `.${basename(final)}.${process.pid}.tmp`);
+  try {
+    mkdirSync(path, { recursive: true });
+    if (statSync(final, { throwIfNoEntry: false })?.isDirectory()) throw new Error("a folder of that name exists");
+  } catch (error) {
+    rmSync(path, { force: true, recursive: true });
+    cannotWrite(final, error);
+  }
+  pending.add(path);
+  const discard = (): void => {
+    rmSync(path, { force: true, recursive: true });
+    pending.delete(path);
+  };
+  return {
+    path,
+    files: () =>
+      readdirSync(path)
+        .sort()
+        .map((n) => join(path, n)),
+    commit() {
+      try {
+        const names = readdirSync(path).sort();
+        for (const name of names) renameSync(join(path, name), join(folder, name));
+        discard();
+        return names.map((name) => join(folder, name));
+      } catch (error) {
+        return cannotWrite(final, error);
+      }
+    },
+    discard,
+  };
+}
+
+/** Runs a write; what the file system refuses (disk full, no rights) becomes CEC7004. */
+export async function writing<T>(final: string, write: () => T | Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (error instanceof CecError || typeof (error as NodeJS.ErrnoException).code !== "string") throw error;
+    return cannotWrite(final, error);
+  }
+}
+
 /** Writes a whole file atomically. */
 export function writeFileAtomic(final: string, data: string | Uint8Array): void {
   const file = stage(final);
@@ -67,6 +123,8 @@ export function writeFileAtomic(final: string, data: string | Uint8Array): void 
     cannotWrite(final, error);
   }
 }
+
+export const sizeOf = (path: string): number => statSync(path).size;
 
 export async function sha256File(path: string): Promise<string> {
   const h = createHash("sha256");

@@ -258,6 +258,8 @@ export interface Blob {
   hash(): string;
   /** The bytes. For file blobs they are read at each call and not kept: hold them only while they are needed. */
   bytes(): Uint8Array;
+  /** Where a blob by reference stands. */
+  readonly file?: string;
 }
 
 export function memoryBlob(bytes: Uint8Array): Blob {
@@ -289,6 +291,7 @@ export function fileBlob(path: string, offset: number, byteLength: number): Blob
     }
   };
   return {
+    file: path,
     byteLength,
     hash: () => {
       if (hash === undefined) {

@@ -236,14 +236,19 @@ interface Writer {
   readonly store: (blob: Blob) => Pick<TensorProto, "raw_data" | "external_data" | "data_location">;
 }
 
+const weightBytes = (graph: Graph): number => graph.constants().reduce((n, op) => n + (op.data?.byteLength ?? 0), 0);
+
+/** Whether the weights are too large for one protobuf file. */
+export const needsExternalData = (graph: Graph): boolean => weightBytes(graph) > EXTERNAL_ABOVE;
+
 /** Serializes a graph. */
 export function exportOnnx(graph: Graph, options: ExportOptions = {}): ExportedModel {
   const wanted = options.opset ?? DEFAULT_OPSET;
   if (!Number.isInteger(wanted) || wanted < OLDEST_EXPORT || wanted > NEWEST_OPSET)
     fail("CEC3012", { message: `opset ${wanted} cannot be written`, help: `cec writes opsets ${OLDEST_EXPORT} to ${NEWEST_OPSET}` });
   const { opset, raised } = chooseOpset(graph, wanted);
-  const total = graph.constants().reduce((n, op) => n + (op.data?.byteLength ?? 0), 0);
-  if (total > EXTERNAL_ABOVE && options.externalData === undefined) {
+  const total = weightBytes(graph);
+  if (needsExternalData(graph) && options.externalData === undefined) {
     fail("CEC3013", {
       message: `the weights take ${(total / 2 ** 30).toFixed(1)} GiB`,
       why: "a protobuf file holds at most 2 GiB",

@@ -146,7 +146,7 @@ export function createStatistics(bins: number): { add(t: Tensor): void; read(): 
   let counts = new Float64Array(Math.max(2, bins));
   let width = 0;
   let first = 0;
-  const fit = (low: number, high: number): void => {
+  const cover = (low: number, high: number): void => {
     if (width === 0) {
       width = 2 ** Math.ceil(Math.log2(Math.max(high - low, 2 ** -100) / counts.length));
       first = Math.floor(low / width);
@@ -191,7 +191,7 @@ export function createStatistics(bins: number): { add(t: Tensor): void; read(): 
       if (low > high) return;
       min = Math.min(min, low);
       max = Math.max(max, high);
-      fit(low, high);
+      cover(low, high);
       for (const e of v) if (Number.isFinite(e)) counts[Math.floor(e / width) - first]!++;
     },
     read() {

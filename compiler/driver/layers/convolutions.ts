@@ -16,7 +16,13 @@ const shared = {
   bias: z.boolean().default(true).describe("adds a bias per output channel"),
 };
 
-const windowAttrs = (o: { kernel: number | number[]; stride: number | number[]; pad: number | number[]; dilation: number | number[]; groups: number }) => {
+const windowAttrs = (o: {
+  kernel: number | number[];
+  stride: number | number[];
+  pad: number | number[];
+  dilation: number | number[];
+  groups: number;
+}) => {
   const [ph, pw] = pair(o.pad);
   return {
     kernel_shape: [...pair(o.kernel)],

@@ -51,8 +51,7 @@ export function layerContext(b: GraphBuilder, name: string, seed: number): Layer
       for (let i = 0; i < count; i++) data[i] = deviation * normalFrom(random);
       return b.constant(full, f32(dims, data));
     },
-    filled: (suffix, dims, value) =>
-      b.constant(`${name}.${suffix}`, f32(dims, new Float32Array(dims.reduce((x, y) => x * y, 1)).fill(value))),
+    filled: (suffix, dims, value) => b.constant(`${name}.${suffix}`, f32(dims, new Float32Array(dims.reduce((x, y) => x * y, 1)).fill(value))),
     constant: (suffix, t) => b.constant(`${name}.${suffix}`, t),
     op: (kind, inputs, attrs = {}, suffix) => b.value(kind, inputs, attrs, suffix === undefined ? name : `${name}.${suffix}`),
     reject: (message, help) => fail("CEC4001", { message: `layer ${name}: ${message}`, ...(help === undefined ? {} : { help }) }),

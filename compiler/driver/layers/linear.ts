@@ -24,7 +24,14 @@ export const linear = [
       return c.op("add", [c.op("matmul", [x!, w], {}, "matmul"), bias]);
     },
   }),
-  layer({ name: "matmul", summary: "Matrix product of two values", inputs: 2, options: z.object({}).strict(), positional: [], build: (c, [a, b]) => c.op("matmul", [a!, b!]) }),
+  layer({
+    name: "matmul",
+    summary: "Matrix product of two values",
+    inputs: 2,
+    options: z.object({}).strict(),
+    positional: [],
+    build: (c, [a, b]) => c.op("matmul", [a!, b!]),
+  }),
   layer({
     name: "embedding",
     summary: "Rows of a table by integer index",

@@ -62,7 +62,12 @@ export const shapes = [
     summary: "Elements [start, end) of one axis, every `step`-th",
     inputs: 1,
     options: z
-      .object({ axis: z.number().int(), start: z.number().int().default(0), end: z.number().int().default(Number.MAX_SAFE_INTEGER), step: z.number().int().default(1) })
+      .object({
+        axis: z.number().int(),
+        start: z.number().int().default(0),
+        end: z.number().int().default(Number.MAX_SAFE_INTEGER),
+        step: z.number().int().default(1),
+      })
       .strict(),
     positional: ["axis", "start", "end"],
     build: (c, [x], o) =>

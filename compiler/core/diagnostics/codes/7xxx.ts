@@ -12,4 +12,8 @@ export const codes7 = {
     title: "Output cannot be written",
     text: "The folder cannot be created, the file not written, or the disk is full. No partial file is left.",
   },
+  CEC7005: {
+    title: "ONNX Runtime saturates on this CPU",
+    text: "On x86 CPUs without VNNI, ONNX Runtime's default INT8 kernels add pairs of products in 16 bits, which saturate: the same file gives other results than elsewhere. Its session option session.x64quantprecision=1 makes it exact; cec's own engine is exact on every CPU.",
+  },
 } as const satisfies Record<string, CodeText>;

@@ -1,0 +1,67 @@
+/** Plan files, checked against everything that the driver knows. */
+import { pathToFileURL } from "node:url";
+import { z } from "zod";
+import { type CheckedFile, checkFile, type Declarations } from "../../dsl/index.js";
+import { passes } from "../../passes/index.js";
+import { CecError, type PassDefinition } from "../core/index.js";
+import { dataKinds } from "./data/index.js";
+import { emits } from "./emit/index.js";
+import { layers } from "./layers/index.js";
+import { metrics } from "./metrics.js";
+import { targets } from "./targets.js";
+
+export const declarations: Declarations = {
+  passes,
+  layers,
+  dataKinds,
+  metrics,
+  emits,
+  sources: ["onnx", "cir"],
+  engines: ["native", "ort"],
+  targets: Object.keys(targets),
+};
+
+const isPass = (v: unknown): v is PassDefinition =>
+  typeof v === "object" &&
+  v !== null &&
+  "name" in v &&
+  "options" in v &&
+  "keeps" in v &&
+  ("run" in v || "expand" in v) &&
+  (v as PassDefinition).options instanceof z.ZodType;
+
+/** Passes that plug-ins brought, by the name that a plan calls. A plug-in is loaded once. */
+const plugins = new Map<string, ReadonlyMap<string, PassDefinition>>();
+
+/** Exports of a module that are passes. */
+async function loadPlugin(path: string): Promise<readonly PassDefinition[]> {
+  const known = plugins.get(path);
+  if (known !== undefined) return [...known.values()];
+  const module = (await import(pathToFileURL(path).href)) as Record<string, unknown>;
+  const found = new Map(
+    Object.values(module)
+      .filter(isPass)
+      .map((p) => [p.name.replaceAll("-", "_"), p]),
+  );
+  if (found.size === 0) throw new Error("it exports no pass made by `definePass`");
+  plugins.set(path, found);
+  return [...found.values()];
+}
+
+/** The pass of a plan step. */
+export const passOf = (name: string, plugin: string | undefined): PassDefinition =>
+  (plugin === undefined ? passes.get(name) : plugins.get(plugin)?.get(name)) as PassDefinition;
+
+/** Checks a plan file. Faults stand in the result's diagnostics. */
+export const openPlan = (path: string, set: Readonly<Record<string, string>> = {}): Promise<CheckedFile> =>
+  checkFile(path, { declarations, set, env: process.env, loadPlugin });
+
+/** Texts of the plan files that were read, for messages with source lines. */
+const texts = new Map<string, string>();
+export const sourceText = (file: string): string | undefined => texts.get(file);
+export const rememberText = (file: string, text: string): unknown => texts.set(file, text);
+
+export function throwErrors(file: CheckedFile): void {
+  for (const [path, text] of file.sources) texts.set(path, text);
+  if (file.diagnostics.some((d) => d.severity === "error")) throw new CecError([...file.diagnostics]);
+}

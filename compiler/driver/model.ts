@@ -1,0 +1,130 @@
+/** Models by path: ONNX files, IR text, and models of the language (`FILE.cplan#NAME`). */
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { dirname, extname } from "node:path";
+import { type CheckedFile, elaborate, type Literal } from "../../dsl/index.js";
+import {
+  blobsOf,
+  CecError,
+  type Diagnostic,
+  exportOnnx,
+  fail,
+  type Graph,
+  graphBuilder,
+  importOnnxFile,
+  isElementType,
+  needsExternalData,
+  parseIrFile,
+  unpackBlobs,
+  type Value,
+} from "../core/index.js";
+import { openPlan, throwErrors } from "./language.js";
+import { type Layer, layerContext } from "./layers/index.js";
+
+export interface LoadedModel {
+  readonly graph: Graph;
+  /** As the user named it. */
+  readonly path: string;
+  readonly format: "onnx" | "cir" | "model";
+  /** Bytes that a user ships: the ONNX file with its external data, or what the model's export takes. */
+  readonly bytes: number;
+}
+
+/** Bytes of weights in files of their own. */
+function externalBytes(graph: Graph, modelPath: string): number {
+  const files = new Map<string, number>();
+  for (const { file } of blobsOf(graph).values()) if (file !== undefined && file !== modelPath) files.set(file, statSync(file).size);
+  return [...files.values()].reduce((a, b) => a + b, 0);
+}
+
+export const onnxBytes = (graph: Graph): number => {
+  const { bytes, external } = exportOnnx(graph, needsExternalData(graph) ? { externalData: "weights" } : {});
+  const last = external?.parts.at(-1);
+  return bytes.length + (last === undefined ? 0 : last.offset + last.blob.byteLength);
+};
+
+/** IR text with its constants, which stand in `NAME.blobs` beside it. */
+function loadIr(path: string): Graph {
+  const text = readText(path);
+  const store = path.replace(/\.cir$/, "") + ".blobs";
+  const blobs = existsSync(store) ? unpackBlobs(readFileSync(store), store) : undefined;
+  return parseIrFile(text, { file: path, ...(blobs === undefined ? {} : { blobs }) }).graph;
+}
+
+export function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    return fail("CEC1002", { message: `cannot read ${path}`, why: (error as Error).message });
+  }
+}
+
+/**
+ * Loads a model.
+ * @throws CecError what the readers reject; CEC1002 for a file of no known kind
+ */
+export async function loadModel(path: string, set: Readonly<Record<string, string>> = {}): Promise<LoadedModel> {
+  const [file = "", name] = path.split("#");
+  switch (extname(file).toLowerCase()) {
+    case ".onnx": {
+      const graph = importOnnxFile(file);
+      return { graph, path, format: "onnx", bytes: statSync(file).size + externalBytes(graph, file) };
+    }
+    case ".cir": {
+      const graph = loadIr(file);
+      return { graph, path, format: "cir", bytes: onnxBytes(graph) };
+    }
+    case ".cplan": {
+      const checked = await openPlan(file, set);
+      throwErrors(checked);
+      const names = [...checked.models.keys()];
+      const wanted = name ?? (names.length === 1 ? names[0] : undefined);
+      if (wanted === undefined || !checked.models.has(wanted)) {
+        return fail("CEC2012", {
+          message: name === undefined ? `${file} has ${names.length} models` : `${file} has no model \`${name}\``,
+          why: names.length === 0 ? "it declares none" : `it declares ${names.join(", ")}`,
+          help: `name one: ${file}#${names[0] ?? "NAME"}`,
+        });
+      }
+      const graph = elaborateModel(checked, wanted, {}, 0);
+      return { graph, path, format: "model", bytes: onnxBytes(graph) };
+    }
+    default:
+      return fail("CEC1002", {
+        message: `${path} is no model that cec reads`,
+        help: "models are .onnx files, .cir files, and FILE.cplan#MODEL",
+      });
+  }
+}
+
+/** The same IR as from an ONNX file, with weights drawn from the seed. */
+export function elaborateModel(file: CheckedFile, name: string, args: Readonly<Record<string, Literal>>, seed: number): Graph {
+  const b = graphBuilder(name);
+  const diagnostics: Diagnostic[] = [];
+  const ok = elaborate<Value>(
+    file,
+    name,
+    args,
+    {
+      input(input, type, dims) {
+        if (!isElementType(type)) return fail("CEC2011", { message: `\`${type}\` is no element type`, help: "such as f32, i64, u8, bool" });
+        return b.input(input, type, dims);
+      },
+      layer(declaration, inputs, options, layerName, span) {
+        const first = b.graph.ops.length;
+        const result = (declaration as Layer).build(layerContext(b, layerName, seed), inputs, options);
+        for (const op of b.graph.ops.slice(first))
+          (op as { loc?: object }).loc = { file: span.file, line: span.start.line, column: span.start.column };
+        return Array.isArray(result) ? (result as Value[]) : [result as Value];
+      },
+      output: (output, value) => b.output(output, value),
+      shape: (v) => (v.type.kind === "tensor" ? v.type.shape : null),
+    },
+    (d) => diagnostics.push(d),
+  );
+  if (!ok) throw new CecError(diagnostics);
+  b.graph.meta = { producer: "cec" };
+  return b.graph;
+}
+
+/** The folder that relative paths of a model's companions are meant from. */
+export const folderOf = (path: string): string => dirname(path.split("#")[0] ?? path);

@@ -35,8 +35,9 @@ function ownConstants(op: Op): Op[] {
   });
 }
 
-/** Elements of a constant that are weights: of floating type or stored in integers behind a DequantizeLinear, not shapes and axes. */
-const isWeight = (v: Value | undefined): boolean => v?.type.kind === "tensor" && !["i64", "bool", "string"].includes(v.type.elem);
+/** Elements of a constant that are weights: of floating type or stored in integers behind a DequantizeLinear; not shapes, axes and single bounds. */
+const isWeight = (v: Value | undefined): boolean =>
+  v?.type.kind === "tensor" && !["i64", "bool", "string"].includes(v.type.elem) && (v.type.shape ?? []).length > 0;
 
 const bytesOf = (type: Type, batch: number): number => {
   const dims = concrete(type, batch);

@@ -1,4 +1,5 @@
 /** Parsers of option values that several commands share. Their errors are CEC1001. */
+import { availableParallelism } from "node:os";
 import { Option } from "commander";
 import { fail } from "../../core/index.js";
 import { type EngineName, engineNames } from "../engine/index.js";
@@ -37,8 +38,9 @@ export const collect = (text: string, before: readonly string[]): string[] => [.
 
 export const engineOption = (): Option =>
   new Option("--engine <name>", "engine; by default native, or ort where native lacks an op").choices([...engineNames]);
-export const threadsOption = (): Option =>
-  new Option("--threads <n>", "threads of the engine").argParser(wholeNumber("--threads", 1, 256)).default(1);
+/** Results do not depend on threads: commands that only compute use all cores, those that measure use one. */
+export const threadsOption = (otherwise = Math.min(16, availableParallelism()), what = "all cores"): Option =>
+  new Option("--threads <n>", "threads of the engine").argParser(wholeNumber("--threads", 1, 256)).default(otherwise, what);
 export const jsonOption = (): Option => new Option("--json", "print the result as JSON");
 export const setOption = (): Option =>
   new Option("--set <name=value>", "sets a `param` of the plan file; may be repeated").argParser(keyValue("--set")).default({}, "none");

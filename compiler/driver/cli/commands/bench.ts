@@ -20,7 +20,7 @@ export function addBench(program: Command): void {
     .addOption(new Option("--batch <n>", "samples in one run, where the model leaves it free").argParser(wholeNumber("--batch", 1, 65536)).default(1))
     .addOption(new Option("--seconds <n>", "time to measure for").argParser(wholeNumber("--seconds", 1, 3600)).default(3))
     .addOption(engineOption())
-    .addOption(threadsOption())
+    .addOption(threadsOption(1, "1"))
     .addOption(jsonOption())
     .action(async (path: string, o: BenchFlags) => {
       const { graph } = await loadModel(path);

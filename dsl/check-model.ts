@@ -26,7 +26,7 @@ function isPlain(e: Expr): boolean {
   }
 }
 
-export function checkModel(model: Extract<Item, { kind: "model" }>, context: ModelContext, report: Report): void {
+export function checkModel(model: Extract<Item, { kind: "model" }>, context: ModelContext, partial: boolean, report: Report): void {
   checkBody(model.params, model.body, new Set(context.params.keys()), context.blocks, context, report, "model");
   const outputs = (list: readonly Statement[]): boolean =>
     list.some(
@@ -35,7 +35,7 @@ export function checkModel(model: Extract<Item, { kind: "model" }>, context: Mod
         (s.kind === "if" && (s.branches.some((b) => outputs(b.body)) || outputs(s.otherwise))) ||
         ((s.kind === "for" || s.kind === "repeat") && outputs(s.body)),
     );
-  if (!outputs(model.body))
+  if (!partial && !outputs(model.body))
     report(
       diagnostic("CEC2011", { message: `model ${model.name.name} has no output`, help: "end it with `output NAME = …`", span: model.name.span }),
     );

@@ -21,6 +21,8 @@ export interface PlanContext {
   readonly plugins: ReadonlyMap<string, { readonly pass: Callable; readonly file: string }>;
   readonly baseDir: string;
   readonly text: string;
+  /** The file has syntax faults: what seems to be missing may stand in the part that was not read. */
+  readonly partial: boolean;
   readonly report: Report;
 }
 
@@ -45,8 +47,12 @@ export function checkPlan(plan: PlanItem, base: CheckedPlan | null, c: PlanConte
   const own: Own = { seed: undefined, source: undefined, calibrate: undefined, evaluate: [], steps: [], requires: [], emits: [] };
   for (const s of plan.body) attempt(report, () => statement(s, own, c, report));
   const source = own.source ?? base?.source;
-  const evaluated = new Set([...(base?.evaluate ?? []), ...own.evaluate].flatMap((e) => e.metrics));
-  for (const r of own.requires) {
+  // Metrics as they stand in the text: a fault in the data beside them is reported by itself.
+  const evaluated = new Set([
+    ...(base?.evaluate ?? []).flatMap((e) => e.metrics),
+    ...plan.body.flatMap((s) => (s.kind === "evaluate" ? s.metrics.map((m) => m.name) : [])),
+  ]);
+  for (const r of c.partial ? [] : own.requires) {
     if ((r.kind === "drop" || r.kind === "metric") && !evaluated.has(r.metric))
       report(
         diagnostic("CEC2014", {
@@ -56,7 +62,7 @@ export function checkPlan(plan: PlanItem, base: CheckedPlan | null, c: PlanConte
         }),
       );
   }
-  if (source === undefined)
+  if (source === undefined && !c.partial && !plan.body.some((s) => s.kind === "source"))
     report(
       diagnostic("CEC2014", {
         message: `plan ${plan.name.name} has no source`,

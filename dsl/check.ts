@@ -50,6 +50,8 @@ class Checker {
   readonly values = new Map<string, Value>();
   readonly options: CheckOptions;
   readonly scope: Scope;
+  /** Files with syntax faults. */
+  readonly #partial = new Set<string>();
   readonly #stack: string[] = [];
 
   constructor(options: CheckOptions) {
@@ -58,6 +60,8 @@ class Checker {
   }
 
   report = (d: Diagnostic): void => {
+    // A variable that is not set is one fault, however often it is named.
+    if (d.code === "CEC2013" && this.diagnostics.some((e) => e.code === "CEC2013" && e.message === d.message)) return;
     this.diagnostics.push(d);
   };
 
@@ -97,6 +101,7 @@ class Checker {
     this.sources.set(path, source);
     const parsed = parse(source, path);
     for (const d of parsed.diagnostics) this.report(d);
+    if (parsed.diagnostics.length > 0) this.#partial.add(path);
     this.#stack.push(path);
     for (const item of parsed.items) {
       if (item.kind === "import") {
@@ -217,7 +222,7 @@ class Checker {
     const checked = new Map<string, CheckedModel>();
     for (const [name, m] of models) {
       const before = this.diagnostics.length;
-      checkModel(m, context, this.report);
+      checkModel(m, context, this.#partial.size > 0, this.report);
       if (this.diagnostics.slice(before).some((d) => d.severity === "error")) continue;
       const constants = m.params.map((p) => ({
         name: p.name.name,
@@ -268,7 +273,7 @@ class Checker {
     return out;
   }
 
-  plans(context: Omit<PlanContext, "baseDir" | "text" | "report">): Map<string, CheckedPlan> {
+  plans(context: Omit<PlanContext, "baseDir" | "text" | "partial" | "report">): Map<string, CheckedPlan> {
     const items = new Map<string, Placed<PlanItem>>();
     for (const { item, file } of this.items) if (item.kind === "plan" && this.claim(item.name)) items.set(item.name.name, { item, file });
     const done = new Map<string, CheckedPlan | null>();
@@ -315,7 +320,13 @@ class Checker {
             emits: [],
           }
         : base;
-      const plan = checkPlan(item, empty, { ...context, baseDir: dirname(file), text: this.sources.get(file) ?? "", report: this.report });
+      const plan = checkPlan(item, empty, {
+        ...context,
+        baseDir: dirname(file),
+        text: this.sources.get(file) ?? "",
+        partial: this.#partial.has(file),
+        report: this.report,
+      });
       done.set(name, missing ? null : plan);
       return missing ? null : plan;
     };

@@ -58,6 +58,8 @@ const errorMessageProvider: IParserErrorMessageProvider = {
 
 export class PlanParser extends EmbeddedActionsParser {
   #file = "";
+  /** Kept here, not returned: what was read before a fault survives the recovery of the topmost rule. */
+  #items: Item[] = [];
 
   constructor() {
     super(t.allTokens, { recoveryEnabled: true, maxLookahead: 3, errorMessageProvider });
@@ -67,7 +69,9 @@ export class PlanParser extends EmbeddedActionsParser {
   start(file: string, tokens: IToken[]): Item[] {
     this.#file = file;
     this.input = tokens;
-    return (this.file() as Item[] | undefined) ?? [];
+    this.#items = [];
+    this.file();
+    return this.#items;
   }
 
   // Places
@@ -99,13 +103,13 @@ export class PlanParser extends EmbeddedActionsParser {
 
   // File
 
-  readonly file = this.RULE("file", (): Item[] => {
-    const items: Item[] = [];
+  readonly file = this.RULE("file", () => {
     this.MANY(() => {
       const item = this.SUBRULE(this.item);
-      if (item !== undefined) items.push(item);
+      this.ACTION(() => {
+        if (item !== undefined) this.#items.push(item);
+      });
     });
-    return items;
   });
 
   readonly item = this.RULE("item", (): Item | undefined =>
@@ -160,7 +164,7 @@ export class PlanParser extends EmbeddedActionsParser {
           this.CONSUME(t.LBrace);
           const splits: { name: Ident; call: DataCall }[] = [];
           this.MANY(() => {
-            const split = this.#ident(this.CONSUME2(t.Name));
+            const split = this.SUBRULE(this.key);
             this.CONSUME(t.Colon);
             const call = this.SUBRULE2(this.dataCall);
             if (call !== undefined) splits.push({ name: split, call });
@@ -627,8 +631,11 @@ export class PlanParser extends EmbeddedActionsParser {
     let last = first;
     this.MANY(() => {
       this.CONSUME(t.Dot);
-      last = this.CONSUME2(t.Name);
-      name += `.${last.image}`;
+      const part = this.SUBRULE(this.key);
+      last = this.LA(0);
+      this.ACTION(() => {
+        name += `.${part.name}`;
+      });
     });
     const nameSpan = this.#spanOf(first, last);
     let sliced = false;

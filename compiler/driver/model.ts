@@ -45,7 +45,7 @@ export const onnxBytes = (graph: Graph): number => {
 /** IR text with its constants, which stand in `NAME.blobs` beside it. */
 function loadIr(path: string): Graph {
   const text = readText(path);
-  const store = path.replace(/\.cir$/, "") + ".blobs";
+  const store = `${path.replace(/\.cir$/, "")}.blobs`;
   const blobs = existsSync(store) ? unpackBlobs(readFileSync(store), store) : undefined;
   return parseIrFile(text, { file: path, ...(blobs === undefined ? {} : { blobs }) }).graph;
 }

@@ -1,6 +1,6 @@
 /** Data as command lines name it: `FILE.cplan#NAME[0:512]`, an image folder, a .npy or .npz file. */
 import { existsSync, statSync } from "node:fs";
-import { extname, resolve } from "node:path";
+import { basename, extname, resolve } from "node:path";
 import type { CheckedData } from "../../dsl/index.js";
 import { fail, type Graph, type Span, suggest } from "../core/index.js";
 import type { DataKindName } from "./data/index.js";
@@ -26,7 +26,7 @@ function imageSize(graph: Graph): readonly [number, number] | null {
 /** A set that is declared nowhere: what kind it is follows from the path. */
 export function dataOfPath(path: string, graph: Graph, images: ImageOptions): CheckedData {
   const made = (kind: DataKindName, options: Readonly<Record<string, unknown>>): CheckedData => ({
-    name: path,
+    name: basename(path),
     kind,
     options,
     baseDir: ".",

@@ -5,12 +5,13 @@ import { fuseActivation } from "../canonicalize/fuse-activation.js";
 import { fuseResidual } from "../canonicalize/fuse-residual.js";
 import { simplifyTransposes } from "../canonicalize/simplify-transposes.js";
 import { assignLayout } from "./assign-layout.js";
+import { foldWeights } from "./fold-weights.js";
 import { lowerFloat } from "./lower-float.js";
 import { lowerQdq } from "./lower-qdq.js";
 
 export { supportedByNative, unsupportedReason } from "./engine-kinds.js";
 
-export const lowerPasses = [lowerQdq, lowerFloat, assignLayout] as unknown as readonly PassDefinition[];
+export const lowerPasses = [lowerQdq, foldWeights, lowerFloat, assignLayout] as unknown as readonly PassDefinition[];
 
 const call = (pass: unknown): PassCall => ({ pass: pass as PassDefinition, options: {} });
 
@@ -20,6 +21,8 @@ export function lowerPipeline(level: string): PassCall[] {
     // Float graphs only: a quantized graph has its fusions already, and residual adds of INT8 run on integers.
     ...(level === "float" ? [call(fuseActivation), call(fuseResidual)] : []),
     call(lowerQdq),
+    // After integer ops took theirs, before float ops look for constant weights.
+    call(foldWeights),
     call(lowerFloat),
     // Twice: transposes that cancel make further ops see a channels-last operand.
     call(assignLayout),

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** `cec`: the command line. Exit codes: 0 fine, 1 the input is at fault, 2 a requirement does not hold, 70 our bug. */
 import { Command, CommanderError } from "commander";
-import { CecError, diagnostic, suggest } from "../../core/index.js";
+import { CecError, diagnostic } from "../../core/index.js";
 import { removePending } from "../files.js";
 import { version } from "../version.js";
 import { addBench } from "./commands/bench.js";
@@ -78,19 +78,7 @@ function report(error: unknown): number {
   return known.exitCode;
 }
 
-program.configureOutput({
-  outputError(text, write) {
-    const unknown = /unknown command '([^']+)'/.exec(text)?.[1];
-    write(`error[CEC1001]: ${text.replace(/^error: /, "")}`);
-    if (unknown !== undefined)
-      write(
-        `${suggest(
-          unknown,
-          program.commands.map((c) => c.name()),
-        )}\n`,
-      );
-  },
-});
+program.configureOutput({ outputError: (text, write) => write(`error[CEC1001]: ${text.replace(/^error: /, "")}`) });
 
 try {
   await program.parseAsync();

@@ -16,4 +16,8 @@ export const codes7 = {
     title: "ONNX Runtime saturates on this CPU",
     text: "On x86 CPUs without VNNI, ONNX Runtime's default INT8 kernels add pairs of products in 16 bits, which saturate: the same file gives other results than elsewhere. Its session option session.x64quantprecision=1 makes it exact; cec's own engine is exact on every CPU.",
   },
+  CEC7006: {
+    title: "Result is slower or larger than its source",
+    text: "Compression that costs time or space is a warning, never silent. Latencies are medians of alternating runs on this machine.",
+  },
 } as const satisfies Record<string, CodeText>;

@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { format } from "../../../../dsl/index.js";
-import { codes, fail, isCode, suggest } from "../../../core/index.js";
+import { codes, fail, isCode } from "../../../core/index.js";
 import { writeFileAtomic } from "../../files.js";
 import { openPlan, rememberText, throwErrors } from "../../language.js";
 import { readText } from "../../model.js";
@@ -64,7 +64,7 @@ export function addExplain(program: Command): void {
     .action((text: string) => {
       const code = text.toUpperCase().replace(/^(\d)/, "CEC$1");
       if (!isCode(code)) {
-        fail("CEC1003", { message: `there is no code \`${text}\``, help: suggest(code, Object.keys(codes)) });
+        fail("CEC1003", { message: `there is no code \`${text}\``, help: "codes stand in brackets behind `error`, such as CEC2004" });
       } else print(`${code}: ${codes[code].title}\n\n${codes[code].text}`);
     });
 }

@@ -1,7 +1,7 @@
 import { basename, dirname, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import type { CheckedData, CheckedFile, CheckedPlan, DataRef } from "../../../../dsl/index.js";
-import { CecError, fail } from "../../../core/index.js";
+import { CecError, fail, type Graph } from "../../../core/index.js";
 import { build, jsonNumber } from "../../build/index.js";
 import { reportTable } from "../../build/report.js";
 import { type DataKindName, openData } from "../../data/index.js";
@@ -24,6 +24,26 @@ interface QuantizeFlags extends EngineOptions {
   readonly report?: string;
   readonly verify: "off" | "each" | "numeric";
   readonly json?: true;
+}
+
+/** Samples of the proof where no evaluation data was given: it must not take longer than the work that it proves. */
+const PROOF_SAMPLES = 64;
+const RANDOM_SAMPLES = 16;
+const RANDOM = "random values";
+/** Time for each latency. */
+const LATENCY_MS = 60;
+
+const firstOf = (slice: DataRef["slice"], count: number): readonly [number, number] => {
+  const [from, to] = slice ?? [0, Number.POSITIVE_INFINITY];
+  return [from, Math.min(to, from + count)];
+};
+
+/** Shape of one sample of a model with one float input and no free dimension but the first. */
+function sampleShape(graph: Graph): readonly number[] | null {
+  const t = graph.inputs[0]?.type;
+  if (graph.inputs.length !== 1 || t?.kind !== "tensor" || t.elem !== "f32" || t.shape === null || t.shape.length < 2) return null;
+  const sample = t.shape.slice(1);
+  return sample.every((d): d is number => typeof d === "number") ? sample : null;
 }
 
 export function addQuantize(program: Command): void {
@@ -70,8 +90,23 @@ export function addQuantize(program: Command): void {
           span: commandLine,
         };
       };
+      /** What was asked for; else the first calibration samples; else random values, which still show what happened to the arithmetic. */
+      const proofData = async (): Promise<DataRef | null> => {
+        if (o.evaluate !== undefined) return refer(o.evaluate, "evaluation");
+        if (calibrate !== null) return { ...calibrate, slice: firstOf(calibrate.slice, PROOF_SAMPLES) };
+        const shape = sampleShape(graph);
+        if (shape === null) return null;
+        data.set(RANDOM, {
+          name: RANDOM,
+          kind: "generated",
+          options: { kind: "normal", shape, count: RANDOM_SAMPLES },
+          baseDir: ".",
+          span: commandLine,
+        });
+        return { name: RANDOM, slice: null, span: commandLine };
+      };
       const calibrate = o.calibrate === undefined ? null : await refer(o.calibrate, "calibration", o.samples);
-      const proof = o.evaluate !== undefined ? await refer(o.evaluate, "evaluation") : calibrate;
+      const proof = await proofData();
       const labelled = o.evaluate !== undefined && (await hasLabels(data.get(proof?.name ?? "")));
       const plan: CheckedPlan = {
         name: `quantize ${basename(path)}`,
@@ -81,7 +116,15 @@ export function addQuantize(program: Command): void {
         source: { kind: "file", format: "onnx", path, span: commandLine },
         calibrate: recipes[recipe].calibrates ? calibrate : null,
         evaluate:
-          proof === null ? [] : [{ metrics: [...(labelled ? ["top1"] : []), "agreement", "flips", "cosine"], data: proof, span: commandLine }],
+          proof === null
+            ? []
+            : [
+                {
+                  metrics: proof.name === RANDOM ? ["cosine", "sqnr"] : [...(labelled ? ["top1"] : []), "agreement", "flips", "cosine"],
+                  data: proof,
+                  span: commandLine,
+                },
+              ],
         steps: recipeSteps(recipe, o.keep.length === 0 ? {} : { keep: o.keep }),
         requires: [],
         emits: [
@@ -112,6 +155,7 @@ export function addQuantize(program: Command): void {
         onProgress: bar.update,
         onNote: note,
         writeReport: false,
+        latencyBudgetMs: LATENCY_MS,
       }).finally(bar.stop);
       printDiagnostics(result.report.warnings);
       if (o.json === true) print(JSON.stringify(result.report, jsonNumber, 2));

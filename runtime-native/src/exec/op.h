@@ -193,6 +193,8 @@ struct OpKind {
   int min_inputs, max_inputs;  // max -1: any number
   int min_outputs, max_outputs;
   std::shared_ptr<const Op> (*create)(CreateContext& ctx);
+  /// An operand below min_inputs that may be absent all the same (a bias before a required scale); -1: none.
+  int optional = -1;
 };
 
 template <typename T>

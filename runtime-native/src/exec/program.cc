@@ -304,7 +304,7 @@ class ProgramReader {
       for (int i = 0; i < inputs; ++i) {
         CreateContext::Operand operand;
         const int32_t id = node.inputs[static_cast<size_t>(i)];
-        if (id < 0 && i < kind->min_inputs) throw Error(codes::kOpInvalid, where + ": operand " + std::to_string(i) + " is missing");
+        if (id < 0 && i < kind->min_inputs && i != kind->optional) throw Error(codes::kOpInvalid, where + ": operand " + std::to_string(i) + " is missing");
         if (id >= 0) {
           const ProgramTensor& tensor = program_->tensors_[static_cast<size_t>(id)];
           operand.present = true;

@@ -585,9 +585,9 @@ class ConvTranspose final : public Op {
 
 constexpr OpKind kOps[] = {
     {"cpu.conv", 2, 4, 1, 1, create_op<Conv>},
-    {"cpu.qconv", 4, 4, 1, 1, create_op<QConv>},
+    {"cpu.qconv", 4, 4, 1, 1, create_op<QConv>, 2},
     {"cpu.gemm", 2, 4, 1, 1, create_op<Gemm>},
-    {"cpu.qgemm", 4, 4, 1, 1, create_op<QGemm>},
+    {"cpu.qgemm", 4, 4, 1, 1, create_op<QGemm>, 2},
     {"cpu.conv_transpose", 2, 3, 1, 1, create_op<ConvTranspose>},
 };
 

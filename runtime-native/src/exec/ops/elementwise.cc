@@ -328,7 +328,7 @@ const UnaryKind kUnary[] = {
     CEC_UNARY("selu", false, elu, 1.67326319217681884765625, 1.05070102214813232421875, false, (x > 0 ? b * x : b * a * std::expm1(x))),
     CEC_UNARY("softplus", false, exp, 0, 0, false, softplus(x)),
     CEC_UNARY("softsign", false, exp, 0, 0, false, x / (T(1) + std::fabs(x))),
-    CEC_UNARY("thresholded_relu", false, exp, 1, 0, false, (x > a ? x : x != x ? x : T(0))),
+    CEC_UNARY("thresholded_relu", false, exp, 1, 0, false, (x > a ? x : T(0))),
     CEC_UNARY("hard_sigmoid", true, hard_sigmoid, 0.2, 0.5, false, std::fmax(T(0), std::fmin(T(1), a * x + b))),
     CEC_UNARY("hard_swish", true, hard_swish, 0, 0, false, x * std::fmax(T(0), std::fmin(T(1), x / T(6) + T(0.5)))),
     CEC_UNARY("gelu", true, gelu, 0, 0, false, erf_gelu(x)),

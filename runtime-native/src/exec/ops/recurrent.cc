@@ -21,7 +21,7 @@ class Recurrent final : public Op {
     reverse_ = direction == "reverse";
     layout_ = attrs.bounded("layout", 0, 0, 1);
     linear_before_reset_ = attrs.flag("linear_before_reset", false);
-    if (attrs.flag("input_forget", false)) reject("input_forget is not supported");
+    coupled_ = attrs.flag("input_forget", false);
     clip_ = static_cast<float>(attrs.number("clip", std::numeric_limits<double>::infinity()));
     if (!(clip_ > 0)) reject("clip must be greater than 0");
     hidden_attr_ = attrs.integer("hidden_size", -1);
@@ -235,7 +235,7 @@ class Recurrent final : public Op {
             const float pi = peephole == nullptr ? 0.0f : peephole[j] * cb[j];
             const float pf = peephole == nullptr ? 0.0f : peephole[2 * h + j] * cb[j];
             const float i = sigmoid(limited(g[j] + q[j] + pi));
-            const float f = sigmoid(limited(g[2 * h + j] + q[2 * h + j] + pf));
+            const float f = coupled_ ? 1.0f - i : sigmoid(limited(g[2 * h + j] + q[2 * h + j] + pf));
             const float c = std::tanh(limited(g[3 * h + j] + q[3 * h + j]));
             cb[j] = f * cb[j] + i * c;
             const float po = peephole == nullptr ? 0.0f : peephole[h + j] * cb[j];
@@ -272,7 +272,7 @@ class Recurrent final : public Op {
   const GemmF32Variant& gemm_;
   char kind_;
   int gates_, directions_;
-  bool reverse_, linear_before_reset_ = false;
+  bool reverse_, linear_before_reset_ = false, coupled_ = false;
   int layout_ = 0;
   float clip_;
   int64_t hidden_attr_;

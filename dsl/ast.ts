@@ -43,7 +43,7 @@ export type Expr =
       readonly operand: Expr;
       readonly span: Span;
     }
-  | { readonly kind: "index"; readonly base: Expr; readonly index: Expr; readonly span: Span }
+  | { readonly kind: "index"; readonly base: Expr; readonly indices: readonly Expr[]; readonly span: Span }
   | { readonly kind: "pipe"; readonly first: Expr; readonly calls: readonly Call[]; readonly span: Span };
 
 export interface Parameter {

@@ -1,11 +1,22 @@
 /** Faults of a model that can be seen without running it: names, calls, and arguments that do not depend on parameters. */
 import { diagnostic, suggest } from "../compiler/core/diagnostics/index.js";
 import type { Argument, Block, Call, Expr, Ident, Item, Parameter, Statement } from "./ast.js";
-import { type ModelContext, unknownCallee, withBlocks } from "./elaborate.js";
-import { builtins, constantScope } from "./evaluate.js";
-import { attempt, optionNames, type Report, readOptions } from "./options.js";
+import type { LayerDeclaration } from "./declarations.js";
+import { type Blocks, type ModelContext, unknownCallee, withBlocks } from "./elaborate.js";
+import { builtins, constantScope, type Scope } from "./evaluate.js";
+import { Layered } from "./layered.js";
+import { attempt, hint, optionNames, type Report, readOptions } from "./options.js";
 
 type Walk = (e: Expr) => void;
+
+/** Names that a body may use. */
+export type Names = Layered<true>;
+
+export const paramNames = (context: ModelContext): Names =>
+  new Layered(
+    null,
+    [...context.params.keys()].map((n) => [n, true] as const),
+  );
 
 /** True when an expression's value is in the text itself. */
 function isPlain(e: Expr): boolean {
@@ -27,7 +38,7 @@ function isPlain(e: Expr): boolean {
 }
 
 export function checkModel(model: Extract<Item, { kind: "model" }>, context: ModelContext, partial: boolean, report: Report): void {
-  checkBody(model.params, model.body, new Set(context.params.keys()), context.blocks, context, report, "model");
+  checkBody(model.params, model.body, paramNames(context), context.blocks, context, report, "model");
   const outputs = (list: readonly Statement[]): boolean =>
     list.some(
       (s) =>
@@ -41,36 +52,30 @@ export function checkModel(model: Extract<Item, { kind: "model" }>, context: Mod
     );
 }
 
-export function checkBlock(
-  block: Block,
-  outer: ReadonlySet<string>,
-  blocks: ReadonlyMap<string, Block>,
-  context: ModelContext,
-  report: Report,
-): void {
+export function checkBlock(block: Block, outer: Names, blocks: Blocks, context: ModelContext, report: Report): void {
   checkBody(block.params, block.body, outer, blocks, context, report, "block");
 }
 
 function checkBody(
   params: readonly Parameter[],
   body: readonly Statement[],
-  outer: ReadonlySet<string>,
-  outerBlocks: ReadonlyMap<string, Block>,
+  outer: Names,
+  outerBlocks: Blocks,
   context: ModelContext,
   report: Report,
   kind: "model" | "block",
 ): void {
-  const defined = new Set(outer);
+  const withParams: Names = new Layered(outer);
   const blocks = withBlocks(outerBlocks, body);
   const seen = new Set<string>();
   for (const p of params) {
     if (seen.has(p.name.name)) report(diagnostic("CEC2007", { message: `the parameter \`${p.name.name}\` is there twice`, span: p.name.span }));
     seen.add(p.name.name);
-    defined.add(p.name.name);
+    withParams.set(p.name.name, true);
   }
-  const withParams = new Set(defined);
+  const defined: Names = new Layered(withParams);
   const unknown = (id: Ident): void =>
-    report(diagnostic("CEC2003", { message: `\`${id.name}\` is not defined`, help: suggest(id.name, defined), span: id.span }));
+    report(diagnostic("CEC2003", { message: `\`${id.name}\` is not defined`, help: suggest(id.name, defined.keys()), span: id.span }));
 
   const walk: Walk = (e) => {
     switch (e.kind) {
@@ -95,7 +100,7 @@ function checkBody(
         return;
       case "index":
         walk(e.base);
-        return walk(e.index);
+        return void e.indices.forEach(walk);
       default:
         return;
     }
@@ -118,43 +123,66 @@ function checkBody(
       for (const a of c.args) walkOption(a.value);
       return;
     }
-    let tensors = layer.inputs === "variadic" ? Number.POSITIVE_INFINITY : layer.inputs - (piped ? 1 : 0);
+    layerCall(layer, c, piped);
+  }
+
+  function layerCall(layer: LayerDeclaration, c: Call, piped: boolean): void {
+    const variadic = layer.inputs === "variadic";
+    const wanted = layer.inputs === "variadic" ? Number.POSITIVE_INFINITY : layer.inputs;
+    let tensors = piped ? 1 : 0;
     const options: Argument[] = [];
-    let plain = true;
+    let ok = true;
     for (const a of c.args) {
-      if (a.key === null && tensors > 0 && !(layer.inputs === "variadic" && isPlain(a.value))) {
-        tensors--;
-        walk(a.value);
-      } else {
+      if (a.key !== null || tensors >= wanted || (variadic && isPlain(a.value))) {
         walkOption(a.value);
         options.push(a);
-        plain &&= isPlain(a.value);
+        continue;
       }
-    }
-    const names = optionNames(layer.options);
-    if (plain) {
-      readOptions({
-        what: `layer ${name}`,
-        schema: layer.options,
-        positional: layer.positional,
-        args: options,
-        span: c.span,
-        scope: constantScope(new Map(), context.env),
-        report,
-        extra: ["name"],
-      });
-      return;
-    }
-    for (const a of options) {
-      if (a.key !== null && names !== null && a.key.name !== "name" && !names.includes(a.key.name))
+      tensors++;
+      if (isPlain(a.value)) {
+        ok = false;
         report(
-          diagnostic("CEC2005", {
-            message: `layer ${name} has no option \`${a.key.name}\``,
-            help: suggest(a.key.name, names) || `it has ${names.join(", ")}`,
-            span: a.key.span,
+          diagnostic("CEC2011", {
+            message: `layer ${layer.name} takes ${wanted === 1 ? "a tensor" : `${wanted} tensors`} first`,
+            help: `write \`x |> ${layer.name}(…)\` or \`${layer.name}(x, …)\``,
+            span: a.span,
           }),
         );
+      } else walk(a.value);
     }
+    if (!ok) return;
+    if (variadic ? tensors === 0 : tensors < wanted)
+      return report(
+        diagnostic("CEC2011", {
+          message: `layer ${layer.name} takes ${variadic ? "tensors" : `${wanted} tensor${wanted === 1 ? "" : "s"}`}, not ${tensors}`,
+          span: c.span,
+        }),
+      );
+    layerOptions(layer, c, options);
+  }
+
+  /** Options that can be judged before the model runs: all, or those that stand in the text. */
+  function layerOptions(layer: LayerDeclaration, c: Call, options: readonly Argument[]): void {
+    const word = (e: Expr): boolean => e.kind === "name" && !defined.has(e.name);
+    const known = (a: Argument): boolean => isPlain(a.value) || word(a.value);
+    const scope: Scope = { ...constantScope(new Map(), context.env), names: () => defined.keys() };
+    const input = { what: `layer ${layer.name}`, span: c.span, scope, report, extra: ["name"] };
+    if (options.every(known)) {
+      readOptions({ ...input, schema: layer.options, positional: layer.positional, args: options });
+      return;
+    }
+    const names = optionNames(layer.options);
+    const given: Argument[] = [];
+    const later = new Set<string>();
+    let position = 0;
+    for (const a of options) {
+      const name = a.key?.name ?? layer.positional[position++];
+      // What depends on parameters counts as given, with a value that is judged later.
+      given.push(known(a) ? a : { ...a, value: { kind: "constant", value: null, span: a.value.span } });
+      if (name !== undefined && !known(a)) later.add(name);
+    }
+    if (names === null) return;
+    readOptions({ ...input, schema: layer.options, positional: layer.positional, args: given, later });
   }
 
   function blockCall(block: Block, c: Call, piped: boolean): void {
@@ -171,7 +199,7 @@ function checkBody(
               key === undefined
                 ? `block ${block.name.name} takes ${names.length} argument${names.length === 1 ? "" : "s"}`
                 : `block ${block.name.name} has no parameter \`${key}\``,
-            help: key === undefined ? `they are ${names.join(", ")}` : suggest(key, names) || `it has ${names.join(", ")}`,
+            help: key === undefined ? `they are ${names.join(", ")}` : hint(key, names, "it takes none"),
             span: a.span,
           }),
         );
@@ -196,7 +224,7 @@ function checkBody(
             report(diagnostic("CEC2002", { message: "`input` stands only in models", help: "blocks have parameters", span: s.span }));
           // A name that is not defined is a symbolic dimension.
           for (const d of s.dims) if (d.kind !== "name") walk(d);
-          defined.add(s.name.name);
+          defined.set(s.name.name, true);
           break;
         case "output":
           if (kind === "block")
@@ -211,11 +239,11 @@ function checkBody(
           break;
         case "bind":
           walk(s.value);
-          defined.add(s.name.name);
+          defined.set(s.name.name, true);
           break;
         case "for":
           walk(s.list);
-          defined.add(s.name.name);
+          defined.set(s.name.name, true);
           statements(s.body, false);
           break;
         case "repeat":

@@ -1,12 +1,11 @@
 /** Plans: statements held against the declarations, requirements against what the plan evaluates, bases merged in. */
 import { isAbsolute, resolve } from "node:path";
-import { type Diagnostic, diagnostic, type Span, suggest } from "../compiler/core/diagnostics/index.js";
+import { type Diagnostic, diagnostic, nearest, type Span, suggest } from "../compiler/core/diagnostics/index.js";
 import type { DataReference, Expr, Ident, Item, PlanStatement } from "./ast.js";
 import type { CheckedData, CheckedPlan, Comparison, DataRef, Literal, PlanEmit, PlanSource, PlanStep, Requirement } from "./checked.js";
 import type { Callable, Declarations, MetricDeclaration } from "./declarations.js";
-import { evaluate, evaluateOption, fault, literalOf, type Scope, stringText } from "./evaluate.js";
-import { attempt, type Report, readOptions } from "./options.js";
-import { keywords } from "./tokens.js";
+import { evaluate, evaluateOption, fault, finite, literalOf, type Scope, stringText } from "./evaluate.js";
+import { attempt, hint, type Report, readOptions } from "./options.js";
 
 export type PlanItem = Extract<Item, { kind: "plan" }>;
 
@@ -16,7 +15,8 @@ export interface PlanContext {
   readonly data: ReadonlyMap<string, CheckedData>;
   /** Names of data sets whose declaration is at fault: no second message about them. */
   readonly brokenData: ReadonlySet<string>;
-  readonly models: ReadonlyMap<string, readonly string[]>;
+  /** Parameters of each model. */
+  readonly models: ReadonlyMap<string, readonly { readonly name: string; readonly required: boolean }[]>;
   /** Passes that `use` brought, with the file they came from. */
   readonly plugins: ReadonlyMap<string, { readonly pass: Callable; readonly file: string }>;
   readonly baseDir: string;
@@ -25,6 +25,11 @@ export interface PlanContext {
   readonly partial: boolean;
   readonly report: Report;
 }
+
+const statementWords = ["source", "calibrate", "evaluate", "require", "emit", "seed"];
+
+/** With those of the plans that it extends. */
+const MAX_STATEMENTS = 1_000;
 
 /** A plan without its base: what it says itself. */
 interface Own {
@@ -45,7 +50,11 @@ export function checkPlan(plan: PlanItem, base: CheckedPlan | null, c: PlanConte
     c.report(d);
   };
   const own: Own = { seed: undefined, source: undefined, calibrate: undefined, evaluate: [], steps: [], requires: [], emits: [] };
-  for (const s of plan.body) attempt(report, () => statement(s, own, c, report));
+  if (plan.body.length + (base === null ? 0 : base.steps.length + base.requires.length + base.emits.length + base.evaluate.length) > MAX_STATEMENTS) {
+    report(diagnostic("CEC2015", { message: `plan ${plan.name.name} has more than ${MAX_STATEMENTS} statements`, span: plan.name.span }));
+    return null;
+  }
+  for (const s of plan.body) attempt(report, () => statement(s, own, base, c, report));
   const source = own.source ?? base?.source;
   // Metrics as they stand in the text: a fault in the data beside them is reported by itself.
   const evaluated = new Set([
@@ -87,7 +96,7 @@ export function checkPlan(plan: PlanItem, base: CheckedPlan | null, c: PlanConte
 
 const again = (what: string, span: Span): Diagnostic => diagnostic("CEC2007", { message: `\`${what}\` is there twice`, help: "leave one out", span });
 
-function statement(s: PlanStatement, own: Own, c: PlanContext, report: Report): void {
+function statement(s: PlanStatement, own: Own, base: CheckedPlan | null, c: PlanContext, report: Report): void {
   switch (s.kind) {
     case "seed": {
       if (own.seed !== undefined) report(again("seed", s.span));
@@ -115,7 +124,7 @@ function statement(s: PlanStatement, own: Own, c: PlanContext, report: Report): 
       own.requires.push(requirement(s.requirement, c));
       return;
     case "emit":
-      return emitStatement(s, own, c, report);
+      return emitStatement(s, own, base?.emits ?? [], c, report);
     case "pass":
       return passStatement(s, own, c, report);
   }
@@ -128,25 +137,30 @@ function sourceOf(s: Extract<PlanStatement, { kind: "source" }>, c: PlanContext)
     if (params === undefined)
       return fault("CEC2012", span, {
         message: `there is no model \`${name}\``,
-        help: suggest(name, c.models.keys()) || "declare it, or import the file that does",
+        help: hint(name, c.models.keys(), "declare it, or import the file that does"),
       });
     const args: Record<string, Literal> = {};
     let position = 0;
+    const names = params.map((p) => p.name);
     for (const a of s.call.args) {
-      const key = a.key?.name ?? params[position++];
-      if (key === undefined || !params.includes(key))
+      const key = a.key?.name ?? names[position++];
+      if (key === undefined || !names.includes(key))
         fault("CEC2011", a.span, {
           message: `model ${name} has no ${key === undefined ? "further parameter" : `parameter \`${key}\``}`,
-          help: `it has ${params.join(", ") || "none"}`,
+          help: names.length === 0 ? "it has none" : key === undefined ? `it has ${names.join(", ")}` : suggest(key, names),
         });
+      if (Object.hasOwn(args, key)) fault("CEC2011", a.span, { message: `\`${key}\` is given twice`, help: "leave one out" });
       args[key] = literalOf(evaluate(a.value, c.scope));
     }
+    const missing = params.find((p) => p.required && !Object.hasOwn(args, p.name));
+    if (missing !== undefined)
+      fault("CEC2011", s.call.span, { message: `model ${name} needs \`${missing.name}\``, help: `add \`${missing.name}: …\`` });
     return { kind: "model", model: name, args, span: s.span };
   }
   if (!c.declarations.sources.includes(s.format.name))
     return fault("CEC2012", s.format.span, {
       message: `there is no source kind \`${s.format.name}\``,
-      help: suggest(s.format.name, [...c.declarations.sources, "model"]) || `there are ${[...c.declarations.sources, "model"].join(", ")}`,
+      help: suggest(s.format.name, [...c.declarations.sources, "model"]),
     });
   const path = text(s.path, c.scope);
   return { kind: "file", format: s.format.name, path: isAbsolute(path) ? path : resolve(c.baseDir, path), span: s.span };
@@ -161,7 +175,7 @@ function dataRef(d: DataReference, c: PlanContext): DataRef | null {
     const splits = [...c.data.keys()].filter((n) => n.startsWith(`${name}.`));
     fault("CEC2012", span, {
       message: splits.length > 0 ? `data set \`${name}\` has parts: name one` : `there is no data set \`${name}\``,
-      help: splits.length > 0 ? splits.join(", ") : suggest(name, c.data.keys()) || "declare it with `data`, or import the file that does",
+      help: splits.length > 0 ? splits.join(", ") : hint(name, c.data.keys(), "declare it with `data`, or import the file that does"),
     });
   }
   if (!d.sliced) return { name, slice: null, span: d.span };
@@ -186,7 +200,7 @@ function metricOf(m: Ident, c: PlanContext): MetricDeclaration | undefined {
   if (Object.hasOwn(metrics, m.name)) return metrics[m.name];
   return fault("CEC2012", m.span, {
     message: `there is no metric \`${m.name}\``,
-    help: suggest(m.name, Object.keys(metrics)) || `metrics are ${Object.keys(metrics).join(", ")}`,
+    help: suggest(m.name, Object.keys(metrics)),
   });
 }
 
@@ -209,7 +223,7 @@ function requirement(r: Extract<PlanStatement, { kind: "require" }>["requirement
     if (!targets.includes(r.target.name))
       return fault("CEC2012", r.target.span, {
         message: `there is no target \`${r.target.name}\``,
-        help: suggest(r.target.name, targets) || `targets are ${targets.join(", ")}`,
+        help: suggest(r.target.name, targets),
       });
     return { ...base, kind: "ops", target: r.target.name };
   }
@@ -252,7 +266,7 @@ function requirement(r: Extract<PlanStatement, { kind: "require" }>["requirement
       if (!Object.hasOwn(c.declarations.metrics, name))
         return fault("CEC2019", r.name.span, {
           message: `\`${name}\` cannot be required`,
-          help: suggest(name, [...Object.keys(c.declarations.metrics), "size", "latency", "opset", "ops"]) || `requirements are ${forms}`,
+          help: suggest(name, [...Object.keys(c.declarations.metrics), "size", "latency", "opset", "ops"]),
         });
       const metric = c.declarations.metrics[name] as MetricDeclaration;
       if (unit !== "" && unit !== metric.unit)
@@ -264,18 +278,18 @@ function requirement(r: Extract<PlanStatement, { kind: "require" }>["requirement
 
 /** A number with its unit; a param's number has none. */
 function quantity(e: Expr, scope: Scope): readonly [number, string] {
-  if (e.kind === "quantity") return [e.value, e.unit];
+  if (e.kind === "quantity") return [finite(e.value, e.span), e.unit];
   const v = evaluate(e, scope);
   return typeof v === "number" ? [v, ""] : fault("CEC2019", e.span, { message: "a bound is a number", help: `requirements are ${forms}` });
 }
 
-function emitStatement(s: Extract<PlanStatement, { kind: "emit" }>, own: Own, c: PlanContext, report: Report): void {
+function emitStatement(s: Extract<PlanStatement, { kind: "emit" }>, own: Own, inherited: readonly PlanEmit[], c: PlanContext, report: Report): void {
   const declared = c.declarations.emits.get(s.what.name);
   if (declared === undefined) {
     const names = [...c.declarations.emits.keys()];
     return fault("CEC2012", s.what.span, {
       message: `there is no output \`${s.what.name}\``,
-      help: suggest(s.what.name, names) || `outputs are ${names.join(", ")}`,
+      help: suggest(s.what.name, names),
     });
   }
   const read = readOptions({
@@ -289,7 +303,7 @@ function emitStatement(s: Extract<PlanStatement, { kind: "emit" }>, own: Own, c:
   });
   if (read.parsed === null) return;
   const { path, ...options } = read.given;
-  const same = own.emits.find((e) => e.path === path);
+  const same = [...inherited, ...own.emits].find((e) => e.path === path);
   if (same !== undefined) return report(diagnostic("CEC2007", { message: `two outputs are written to ${String(path)}`, span: s.span }));
   own.emits.push({ kind: s.what.name, path: String(path), options, span: s.span });
 }
@@ -299,11 +313,11 @@ function passStatement(s: Extract<PlanStatement, { kind: "pass" }>, own: Own, c:
   const plugin = c.plugins.get(callee.name);
   const pass = plugin?.pass ?? c.declarations.passes.get(callee.name);
   if (pass === undefined) {
-    const help = suggest(callee.name, [...c.declarations.passes.keys(), ...c.plugins.keys(), ...keywords]);
+    const near = nearest(callee.name, [...c.declarations.passes.keys(), ...c.plugins.keys(), ...statementWords]);
     return report(
       diagnostic("CEC2004", {
         message: `there is no pass or statement \`${callee.name}\``,
-        help: help !== "" ? help : "`cec passes` lists the passes",
+        help: near !== undefined ? `did you mean \`${near}\`?` : `passes are ${[...c.declarations.passes.keys(), ...c.plugins.keys()].join(", ")}`,
         span: callee.span,
       }),
     );

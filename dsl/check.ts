@@ -1,16 +1,18 @@
 /** A file with its imports: declarations gathered, every fault reported, plans and models checked. */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { type Diagnostic, diagnostic, type Span, suggest } from "../compiler/core/diagnostics/index.js";
 import type { Block, DataCall, Ident, Item } from "./ast.js";
-import { checkBlock, checkModel } from "./check-model.js";
+import { checkBlock, checkModel, paramNames } from "./check-model.js";
 import { checkPlan, type PlanContext, type PlanItem } from "./check-plan.js";
 import type { CheckedData, CheckedFile, CheckedModel, CheckedParam, CheckedPlan, Literal } from "./checked.js";
 import type { Callable, Declarations } from "./declarations.js";
 import type { ModelContext } from "./elaborate.js";
 import { constantScope, evaluate, fault, isList, isTensor, literalOf, type Scope, stringText, type Value } from "./evaluate.js";
-import { attempt, readOptions } from "./options.js";
+import { Layered } from "./layered.js";
+import { attempt, hint, readOptions } from "./options.js";
 import { parse } from "./parser.js";
+import { MAX_CHARACTERS } from "./tokens.js";
 
 export interface CheckOptions {
   readonly declarations: Declarations;
@@ -41,6 +43,19 @@ const compiled = new WeakMap<CheckedFile, Compiled>();
 export const compiledOf = (file: CheckedFile): Compiled | undefined => compiled.get(file);
 
 const IMPORTS = 1000;
+const MAX_DECLARATIONS = 10_000;
+/** Plans copy what they take over. */
+const MAX_CHAIN = 100;
+/** Reading stops here: who has so many repairs some first. */
+const MAX_FAULTS = 100;
+
+class TooManyFaults extends Error {}
+
+const isSyntax = (d: Diagnostic): boolean => d.code === "CEC2001" || d.code === "CEC2002";
+
+/** Behind the fault on its line, or around it. */
+const overlaps = (fault: Span, s: Span): boolean =>
+  s.start.offset >= fault.start.offset ? s.start.line === fault.start.line : fault.start.offset < s.end.offset;
 
 class Checker {
   readonly diagnostics: Diagnostic[] = [];
@@ -52,17 +67,24 @@ class Checker {
   readonly scope: Scope;
   /** Files with syntax faults. */
   readonly #partial = new Set<string>();
+  /** Where those faults are. */
+  readonly #syntax: Span[] = [];
   readonly #stack: string[] = [];
 
   constructor(options: CheckOptions) {
     this.options = options;
-    this.scope = constantScope(this.values, (n) => options.env?.[n]);
+    const { env = {} } = options;
+    this.scope = constantScope(this.values, (n) => (Object.hasOwn(env, n) ? env[n] : undefined));
   }
 
   report = (d: Diagnostic): void => {
+    // What is said about a call that did not parse is an echo of its syntax fault.
+    const { span } = d;
+    if (span !== undefined && !isSyntax(d) && this.#syntax.some((s) => s.file === span.file && overlaps(s, span))) return;
     // A variable that is not set is one fault, however often it is named.
     if (d.code === "CEC2013" && this.diagnostics.some((e) => e.code === "CEC2013" && e.message === d.message)) return;
     this.diagnostics.push(d);
+    if (this.diagnostics.length >= MAX_FAULTS) throw new TooManyFaults();
   };
 
   /** Parses a file and, before its own items, those of its imports. */
@@ -85,7 +107,7 @@ class Checker {
     let source = text;
     if (source === null) {
       try {
-        source = (this.options.readFile ?? ((p) => readFileSync(p, "utf8")))(path);
+        source = (this.options.readFile ?? readText)(path);
       } catch (error) {
         this.report(
           diagnostic("CEC2008", {
@@ -100,13 +122,19 @@ class Checker {
     }
     this.sources.set(path, source);
     const parsed = parse(source, path);
-    for (const d of parsed.diagnostics) this.report(d);
+    for (const d of parsed.diagnostics) {
+      this.report(d);
+      if (d.span !== undefined) this.#syntax.push(d.span);
+    }
     if (parsed.diagnostics.length > 0) this.#partial.add(path);
     this.#stack.push(path);
     for (const item of parsed.items) {
       if (item.kind === "import") {
         const target = attempt(this.report, () => this.#pathOf(item.path, path));
         if (target !== undefined) this.load(target, null, item.span);
+      } else if (this.items.length >= MAX_DECLARATIONS) {
+        this.report(diagnostic("CEC2015", { message: `more than ${MAX_DECLARATIONS} declarations`, span: item.span }));
+        break;
       } else this.items.push({ item, file: path });
     }
     this.#stack.pop();
@@ -147,10 +175,10 @@ class Checker {
         if (!paramTypes.includes(type))
           fault("CEC2006", item.type?.span ?? item.span, {
             message: `\`${type}\` is no type of a param`,
-            help: suggest(type, paramTypes) || `types are ${paramTypes.join(", ")}`,
+            help: suggest(type, paramTypes),
           });
         if (!fitsType(value, type)) fault("CEC2006", item.value.span, { message: `the default of \`${item.name.name}\` is no ${type}` });
-        const given = set[item.name.name];
+        const given = Object.hasOwn(set, item.name.name) ? set[item.name.name] : undefined;
         const settled = given === undefined ? value : parseSet(item.name, type, given);
         this.values.set(item.name.name, settled);
         out.set(item.name.name, { name: item.name.name, type, value: literalOf(settled), default: literalOf(value) });
@@ -161,7 +189,7 @@ class Checker {
       this.report(
         diagnostic("CEC2017", {
           message: `there is no param \`${name}\``,
-          help: suggest(name, out.keys()) || (out.size === 0 ? "the file declares none" : `params are ${[...out.keys()].join(", ")}`),
+          help: hint(name, out.keys(), "the file declares none"),
         }),
       );
     }
@@ -179,7 +207,7 @@ class Checker {
         return this.report(
           diagnostic("CEC2012", {
             message: `there is no kind of data \`${call.kind.name}\``,
-            help: suggest(call.kind.name, Object.keys(dataKinds)) || `kinds are ${Object.keys(dataKinds).join(", ")}`,
+            help: suggest(call.kind.name, Object.keys(dataKinds)),
             span: call.kind.span,
           }),
         );
@@ -211,14 +239,16 @@ class Checker {
   }
 
   models(): { checked: Map<string, CheckedModel>; compiled: Compiled } {
-    const blocks = new Map<string, Block>();
+    const own = new Map<string, Block>();
     const models = new Map<string, ModelItem>();
     for (const { item } of this.items) {
-      if (item.kind === "block" && this.claim(item.name)) blocks.set(item.name.name, item);
+      if (item.kind === "block" && this.claim(item.name)) own.set(item.name.name, item);
       if (item.kind === "model" && this.claim(item.name)) models.set(item.name.name, item);
     }
-    const context: ModelContext = { declarations: this.options.declarations, params: this.values, blocks, env: (n) => this.options.env?.[n] };
-    for (const b of blocks.values()) checkBlock(b, new Set(this.values.keys()), blocks, context, this.report);
+    const blocks = new Layered(null, own);
+    const context: ModelContext = { declarations: this.options.declarations, params: this.values, blocks, env: this.scope.env };
+    const names = paramNames(context);
+    for (const b of own.values()) checkBlock(b, names, blocks, context, this.report);
     const checked = new Map<string, CheckedModel>();
     for (const [name, m] of models) {
       const before = this.diagnostics.length;
@@ -288,6 +318,9 @@ class Checker {
         if (!items.has(b)) {
           missing = true;
           this.report(diagnostic("CEC2012", { message: `there is no plan \`${b}\``, help: suggest(b, items.keys()), span: item.base.span }));
+        } else if (path.length > MAX_CHAIN) {
+          missing = true;
+          this.report(diagnostic("CEC2015", { message: `plans extend each other more than ${MAX_CHAIN} deep`, span: item.base.span }));
         } else if (path.includes(b)) {
           missing = true;
           this.report(
@@ -385,16 +418,43 @@ function parseSet(name: Ident, type: string, text: string): Value {
   }
 }
 
-/** Checks a text as if it stood at `path`. Never throws for the user's faults: they are in `diagnostics`. */
-export async function checkText(text: string | null, path: string, options: CheckOptions): Promise<CheckedFile> {
-  const c = new Checker(options);
+interface Found extends Pick<CheckedFile, "params" | "data" | "models" | "plans"> {
+  readonly compiled: Compiled | null;
+}
+
+async function everything(c: Checker, path: string, text: string | null): Promise<Found> {
   c.load(resolve(path), text, null);
   const params = c.params();
   const { data, broken } = c.data();
-  const { checked, compiled: forElaboration } = c.models();
+  const { checked, compiled } = c.models();
   const plugins = await c.plugins();
-  const models = new Map([...forElaboration.models].map(([n, m]): [string, string[]] => [n, m.params.map((p) => p.name.name)]));
-  const plans = c.plans({ declarations: options.declarations, scope: c.scope, data, brokenData: broken, models, plugins });
+  const models = new Map(
+    [...compiled.models].map(([n, m]) => [n, m.params.map((p) => ({ name: p.name.name, required: p.default === null }))] as const),
+  );
+  const plans = c.plans({ declarations: c.options.declarations, scope: c.scope, data, brokenData: broken, models, plugins });
+  return { params, data, models: checked, plans, compiled };
+}
+
+/** Reads a regular file of a plan's size: a device or a film would not end. */
+function readText(path: string): string {
+  const s = statSync(path);
+  if (!s.isFile()) throw new Error("it is no regular file");
+  if (s.size > 4 * MAX_CHARACTERS) throw new Error(`it has ${s.size} bytes, more than any plan`);
+  return readFileSync(path, "utf8");
+}
+
+/** Checks a text as if it stood at `path`. Never throws for the user's faults: they are in `diagnostics`. */
+export async function checkText(text: string | null, path: string, options: CheckOptions): Promise<CheckedFile> {
+  const c = new Checker(options);
+  let found: Found = { params: new Map(), data: new Map(), models: new Map(), plans: new Map(), compiled: null };
+  try {
+    found = await everything(c, path, text);
+  } catch (error) {
+    if (!(error instanceof TooManyFaults)) throw error;
+    c.diagnostics.push(
+      diagnostic("CEC2015", { severity: "note", message: `reading stopped after ${MAX_FAULTS} faults`, help: "repair some, then check again" }),
+    );
+  }
   const order = new Map([...c.sources.keys()].map((f, i) => [f, i]));
   const place = (d: Diagnostic): number => (d.span === undefined ? -1 : (order.get(d.span.file) ?? 0) * 2 ** 32 + d.span.start.offset);
   const file: CheckedFile = {
@@ -403,13 +463,13 @@ export async function checkText(text: string | null, path: string, options: Chec
       .map((d, i) => ({ d, i }))
       .sort((a, b) => place(a.d) - place(b.d) || a.i - b.i)
       .map(({ d }) => d),
-    models: checked,
-    data,
-    plans,
-    params,
+    models: found.models,
+    data: found.data,
+    plans: found.plans,
+    params: found.params,
     sources: c.sources,
   };
-  compiled.set(file, forElaboration);
+  if (found.compiled !== null) compiled.set(file, found.compiled);
   return file;
 }
 

@@ -4,6 +4,7 @@ import type { Argument, Block, Call, Expr, Item, Operator, Parameter, Statement 
 import type { Literal } from "./checked.js";
 import type { Declarations, LayerDeclaration } from "./declarations.js";
 import { builtins, evaluate, evaluateOption, fault, isList, isTensor, kindOf, type Scope, Tensor, truth, type Value } from "./evaluate.js";
+import { Layered } from "./layered.js";
 import { readOptions } from "./options.js";
 import type { ModelSink } from "./sink.js";
 
@@ -12,15 +13,20 @@ export interface Limits {
   readonly depth: number;
   readonly layers: number;
   readonly steps: number;
+  /** Expressions evaluated and elements copied. */
+  readonly work: number;
 }
 
 /** More than this is taken for a mistake: CEC2015. */
-export const limits: Limits = { iterations: 10_000, depth: 100, layers: 100_000, steps: 1_000_000 };
+export const limits: Limits = { iterations: 10_000, depth: 100, layers: 100_000, steps: 1_000_000, work: 20_000_000 };
+
+/** Blocks in reach. */
+export type Blocks = Layered<Block>;
 
 export interface ModelContext {
   readonly declarations: Declarations;
   readonly params: ReadonlyMap<string, Value>;
-  readonly blocks: ReadonlyMap<string, Block>;
+  readonly blocks: Blocks;
   readonly env: (name: string) => string | undefined;
 }
 
@@ -36,7 +42,7 @@ class Returned {
 /** Names of a body: assignments of loops and branches reach the whole body. */
 interface Frame {
   readonly values: Map<string, Value>;
-  readonly blocks: ReadonlyMap<string, Block>;
+  readonly blocks: Blocks;
   /** Front part of layer names. */
   readonly path: string;
   readonly counters: Map<string, number>;
@@ -51,6 +57,7 @@ export class Elaborator<V> {
   readonly #names = new Set<string>();
   #layers = 0;
   #steps = 0;
+  #work = 0;
 
   constructor(context: ModelContext, sink: ModelSink<V>) {
     this.#context = context;
@@ -108,8 +115,20 @@ export class Elaborator<V> {
     return { get: (n) => values.get(n), names: () => values.keys(), env: this.#context.env };
   }
 
+  #step(span: Span): void {
+    if (++this.#steps > limits.steps)
+      fault("CEC2015", span, { message: `the model runs more than ${limits.steps} statements`, help: "look for a loop that goes on too long" });
+  }
+
+  #charge = (units: number, span: Span): void => {
+    this.#work += units;
+    if (this.#work > limits.work)
+      fault("CEC2015", span, { message: "the model computes too much before it is built", help: "look for a loop that goes on too long" });
+  };
+
   #scope(frame: Frame): Scope {
     return {
+      charge: this.#charge,
       get: (n) => frame.values.get(n),
       names: () => frame.values.keys(),
       env: this.#context.env,
@@ -123,8 +142,7 @@ export class Elaborator<V> {
   /** Gives the value of `return`, where one was reached. */
   #body(statements: readonly Statement[], frame: Frame, outputs: { count: number }): Returned | undefined {
     for (const s of statements) {
-      if (++this.#steps > limits.steps)
-        fault("CEC2015", s.span, { message: `the model runs more than ${limits.steps} statements`, help: "look for a loop that goes on too long" });
+      this.#step(s.span);
       const r = this.#statement(s, frame, outputs);
       if (r !== undefined) return r;
     }
@@ -195,6 +213,7 @@ export class Elaborator<V> {
     if (list.length > limits.iterations)
       fault("CEC2015", span, { message: `the loop runs ${list.length} times`, why: `at most ${limits.iterations} are allowed` });
     for (const v of list) {
+      this.#step(span);
       if (name !== null) frame.values.set(name, v);
       const r = this.#body(body, frame, outputs);
       if (r !== undefined) return r;
@@ -255,6 +274,7 @@ export class Elaborator<V> {
         help: "a block must not call itself without end",
       });
     const scope = this.#scope(frame);
+    this.#charge(frame.outer.size, call.span);
     const values = new Map<string, Value>(frame.outer);
     const bound = new Set<string>();
     const set = (key: string, v: Value, span: Span): void => {
@@ -392,7 +412,7 @@ export class Elaborator<V> {
 const tensorsOf = (e: Expr, scope: Scope): Value =>
   e.kind === "name" && scope.get(e.name) === undefined ? evaluateOption(e, scope) : evaluate(e, scope);
 
-export function unknownCallee(call: Call, context: ModelContext, blocks: ReadonlyMap<string, Block>): never {
+export function unknownCallee(call: Call, context: ModelContext, blocks: Blocks): never {
   const { name, span } = call.callee;
   throw new CecError([
     diagnostic("CEC2010", {
@@ -403,7 +423,12 @@ export function unknownCallee(call: Call, context: ModelContext, blocks: Readonl
   ]);
 }
 
-export function withBlocks(outer: ReadonlyMap<string, Block>, body: readonly Statement[]): ReadonlyMap<string, Block> {
+export function withBlocks(outer: Blocks, body: readonly Statement[]): Blocks {
   const own = body.filter((s): s is Block => s.kind === "block");
-  return own.length === 0 ? outer : new Map([...outer, ...own.map((b): [string, Block] => [b.name.name, b])]);
+  return own.length === 0
+    ? outer
+    : new Layered(
+        outer,
+        own.map((b) => [b.name.name, b] as const),
+      );
 }

@@ -41,14 +41,33 @@ export interface Scope {
   call?(call: Call, piped: Value | undefined): Value;
   /** Operators on tensors. */
   operate?(op: Operator, left: Value, right: Value, span: Span): Value;
+  /** Counts work, so that loops over large values end: CEC2015. */
+  charge?(units: number, span: Span): void;
   /** For `shape(x)`. */
   shape?(v: Tensor, span: Span): Value;
 }
 
 const MAX_LIST = 10_000;
+/** Elements of a list or record with those of its elements: lists of lists that double are small only in memory. */
+const MAX_ELEMENTS = 100_000;
+const MAX_STRING = 1 << 20;
+
+const elements = new WeakMap<object, number>();
+
+/** Notes how many elements a list or record holds in all. */
+function counted<T extends readonly Value[] | { readonly [key: string]: Value }>(v: T, span: Span): T {
+  let n = 1;
+  for (const x of Array.isArray(v) ? (v as readonly Value[]) : Object.values(v))
+    n += typeof x === "object" && x !== null ? (elements.get(x) ?? 1) : 1;
+  if (n > MAX_ELEMENTS) fault("CEC2015", span, { message: `a value grows beyond ${MAX_ELEMENTS} elements` });
+  elements.set(v, n);
+  return v;
+}
 
 /** Unicode, quotes and usual letters. */
 const escapes: Readonly<Record<string, string>> = { n: "\n", t: "\t", '"': '"', "\\": "\\", $: "$" };
+
+const tooLong = (span: Span): never => fault("CEC2015", span, { message: `a string grows beyond ${MAX_STRING} characters` });
 
 /** The text of a string literal, with `${NAME}` filled in. */
 export function stringText(raw: string, span: Span, scope: Scope): string {
@@ -71,6 +90,7 @@ export function stringText(raw: string, span: Span, scope: Scope): string {
         value !== undefined && (typeof value === "string" || typeof value === "number" || typeof value === "boolean")
           ? String(value)
           : scope.env(name);
+      if (text !== undefined && out.length + text.length > MAX_STRING) tooLong(span);
       if (text === undefined)
         fault("CEC2013", span, {
           message: `the environment variable ${name} is not set`,
@@ -96,13 +116,16 @@ function operate(op: Operator, a: Value, b: Value, span: Span, scope: Scope): Va
   if ((isTensor(a) || isTensor(b)) && scope.operate !== undefined && ["+", "-", "*", "/"].includes(op)) return scope.operate(op, a, b, span);
   switch (op) {
     case "==":
-      return equal(a, b);
     case "!=":
-      return !equal(a, b);
+      if (isList(a)) scope.charge?.(elements.get(a) ?? a.length, span);
+      return equal(a, b) === (op === "==");
     case "+":
-      if (typeof a === "string" && typeof b === "string") return a + b;
-      if (isList(a) && isList(b))
-        return a.length + b.length > MAX_LIST ? fault("CEC2015", span, { message: `a list grows beyond ${MAX_LIST} elements` }) : [...a, ...b];
+      if (typeof a === "string" && typeof b === "string") return a.length + b.length > MAX_STRING ? tooLong(span) : a + b;
+      if (isList(a) && isList(b)) {
+        if (a.length + b.length > MAX_LIST) fault("CEC2015", span, { message: `a list grows beyond ${MAX_LIST} elements` });
+        scope.charge?.(a.length + b.length, span);
+        return counted([...a, ...b], span);
+      }
       return numberOf(a, span, "`+`") + numberOf(b, span, "`+`");
     case "-":
       return numberOf(a, span, "`-`") - numberOf(b, span, "`-`");
@@ -148,13 +171,14 @@ export const builtins: Readonly<Record<string, { readonly summary: string; reado
   range: {
     summary: "whole numbers from the first (0 where absent) up to, without, the last, in steps of the third",
     arity: [1, 3],
-    run(args, call) {
+    run(args, call, scope) {
       const n = args.map((a) => numberOf(a, call.span, "range"));
       const [from, to, step] = n.length === 1 ? [0, n[0] as number, 1] : [n[0] as number, n[1] as number, n[2] ?? 1];
       if (step === 0 || !Number.isFinite((to - from) / step))
         fault("CEC2018", call.span, { message: "range takes finite numbers and a step that is not 0" });
       const count = Math.max(0, Math.ceil((to - from) / step));
       if (count > MAX_LIST) fault("CEC2015", call.span, { message: `range gives ${count} numbers`, why: `lists hold at most ${MAX_LIST}` });
+      scope.charge?.(count, call.span);
       return Array.from({ length: count }, (_, i) => from + i * step);
     },
   },
@@ -199,10 +223,16 @@ function callValue(call: Call, piped: Value | undefined, scope: Scope): Value {
   return fault("CEC2003", call.callee.span, { message: `there is no function \`${name}\``, help: suggest(name, Object.keys(builtins)) });
 }
 
+/** A literal such as 1e999 has no value. */
+export const finite = (n: number, span: Span): number =>
+  Number.isFinite(n) ? n : fault("CEC2015", span, { message: "the number is too large", why: "numbers go up to 1.8e308" });
+
 /** The value of an expression. Throws CecError for the user's faults. */
 export function evaluate(e: Expr, scope: Scope): Value {
+  scope.charge?.(1, e.span);
   switch (e.kind) {
     case "number":
+      return finite(e.value, e.span);
     case "constant":
       return e.value;
     case "quantity":
@@ -219,9 +249,12 @@ export function evaluate(e: Expr, scope: Scope): Value {
     case "call":
       return callValue(e.call, undefined, scope);
     case "list":
-      return e.items.map((i) => evaluate(i, scope));
+      return counted(
+        e.items.map((i) => evaluate(i, scope)),
+        e.span,
+      );
     case "record":
-      return recordOf(e.entries, scope, evaluate);
+      return counted(recordOf(e.entries, scope, evaluate), e.span);
     case "prefix": {
       const v = evaluate(e.operand, scope);
       if (e.op === "not") return e.times % 2 === 1 ? !truth(v, e.span) : truth(v, e.span);
@@ -240,12 +273,16 @@ export function evaluate(e: Expr, scope: Scope): Value {
       return left;
     }
     case "index": {
-      const base = evaluate(e.base, scope);
-      const i = evaluate(e.index, scope);
-      if (!isList(base)) return fault("CEC2018", e.base.span, { message: `only lists have elements, and this is ${kindOf(base)}` });
-      if (typeof i !== "number" || !Number.isInteger(i)) return fault("CEC2018", e.index.span, { message: "an index is a whole number" });
-      const v = base.at(i);
-      return v === undefined ? fault("CEC2018", e.index.span, { message: `index ${i} is outside the list, which has ${base.length} elements` }) : v;
+      let base = evaluate(e.base, scope);
+      for (const index of e.indices) {
+        const i = evaluate(index, scope);
+        if (!isList(base)) return fault("CEC2018", e.base.span, { message: `only lists have elements, and this is ${kindOf(base)}` });
+        if (typeof i !== "number" || !Number.isInteger(i)) return fault("CEC2018", index.span, { message: "an index is a whole number" });
+        const v: Value | undefined = base.at(i);
+        if (v === undefined) return fault("CEC2018", index.span, { message: `index ${i} is outside the list, which has ${base.length} elements` });
+        base = v;
+      }
+      return base;
     }
     case "pipe": {
       let v = evaluate(e.first, scope);
@@ -268,8 +305,12 @@ export function recordOf(entries: readonly Argument[], scope: Scope, value: (e: 
 /** As `evaluate`, but a bare name that is not in scope is a word for the schema to judge: `range: mse`. */
 export function evaluateOption(e: Expr, scope: Scope): Value {
   if (e.kind === "name" && scope.get(e.name) === undefined) return e.name;
-  if (e.kind === "list") return e.items.map((i) => evaluateOption(i, scope));
-  if (e.kind === "record") return recordOf(e.entries, scope, evaluateOption);
+  if (e.kind === "list")
+    return counted(
+      e.items.map((i) => evaluateOption(i, scope)),
+      e.span,
+    );
+  if (e.kind === "record") return counted(recordOf(e.entries, scope, evaluateOption), e.span);
   return evaluate(e, scope);
 }
 

@@ -1,12 +1,18 @@
 /** Arguments held against a zod schema, with messages at the argument that is at fault. */
 import { z } from "zod";
-import { CecError, type Diagnostic, diagnostic, type Span, suggest } from "../compiler/core/diagnostics/index.js";
+import { CecError, type Diagnostic, diagnostic, nearest, type Span, suggest } from "../compiler/core/diagnostics/index.js";
 import type { Argument, Expr } from "./ast.js";
 import { evaluateOption, isTensor, kindOf, type Scope, type Value } from "./evaluate.js";
 
 /** Option names of a schema; `null` where it is no object. */
 export function optionNames(schema: z.ZodType): string[] | null {
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : null;
+}
+
+/** A name like the one given, or the list of what there is, or what to do where there is nothing. */
+export function hint(name: string, candidates: Iterable<string>, nothing: string): string {
+  const all = [...candidates];
+  return all.length === 0 ? nothing : suggest(name, all);
 }
 
 /** Gathers faults instead of throwing the first. */
@@ -35,7 +41,7 @@ export interface OptionsInput {
   readonly report: Report;
   /** Keys beside the schema's, which the caller looks after. */
   readonly extra?: readonly string[];
-  /** Options that the caller fills in later: their absence is no fault. */
+  /** Options whose value is known later: what the schema says of them is no fault yet. */
   readonly later?: ReadonlySet<string>;
 }
 
@@ -71,11 +77,10 @@ export function readOptions(input: OptionsInput): ReadOptions {
       continue;
     }
     if (a.key !== null && names !== null && !names.includes(key) && !extra.includes(key)) {
-      const help = suggest(key, names);
       complain(
         diagnostic("CEC2005", {
           message: `${what} has no option \`${key}\``,
-          help: help !== "" ? help : names.length === 0 ? "it takes none" : `it has ${names.join(", ")}`,
+          help: hint(key, names, "it takes none"),
           span: a.key.span,
         }),
       );
@@ -107,8 +112,8 @@ export function readOptions(input: OptionsInput): ReadOptions {
   const seen = new Set<string>();
   for (const issue of result.error.issues) {
     const key = String(issue.path[0] ?? "");
-    if (input.later?.has(key) === true && given[key] === undefined) continue;
-    const d = explain(issue, what, own, expressions, span, scope);
+    if (input.later?.has(key) === true) continue;
+    const d = explain(issue, what, schema, own, expressions, span, scope);
     const id = `${d.message}`;
     if (!seen.has(id)) complain(d);
     seen.add(id);
@@ -134,12 +139,36 @@ function exprAt(path: readonly PropertyKey[], expressions: ReadonlyMap<string, E
   return e;
 }
 
+/** The schema of a value within the arguments, where it can be followed. */
+function schemaAt(schema: z.ZodType, path: readonly PropertyKey[]): z.ZodType | undefined {
+  let s: z.ZodType | undefined = schema;
+  for (const step of [...path, null]) {
+    while (s instanceof z.ZodDefault || s instanceof z.ZodOptional || s instanceof z.ZodNullable) s = s.unwrap() as z.ZodType;
+    if (step === null || s === undefined) return s;
+    if (s instanceof z.ZodObject) s = (s.shape as Readonly<Record<string, z.ZodType>>)[String(step)];
+    else if (s instanceof z.ZodRecord) s = s.valueType as z.ZodType;
+    else s = s instanceof z.ZodArray ? (s.element as z.ZodType) : undefined;
+  }
+  return s;
+}
+
+const kinds: Readonly<Record<string, string>> = {
+  number: "a number",
+  int: "a whole number",
+  string: "a string",
+  boolean: "true or false",
+  array: "a list",
+  object: "a record",
+  record: "a record",
+};
+
 const shown = (v: unknown): string =>
   typeof v === "string" ? `\`${v}\`` : typeof v === "number" || typeof v === "boolean" || v === null ? String(v) : kindOf(v as Value);
 
 function explain(
   issue: Issue,
   what: string,
+  schema: z.ZodType,
   own: Readonly<Record<string, unknown>>,
   expressions: ReadonlyMap<string, Expr>,
   span: Span,
@@ -150,16 +179,29 @@ function explain(
   const e = exprAt(issue.path, expressions);
   const at = e?.span ?? span;
   const value = issue.path.reduce<unknown>((v, k) => (v as Readonly<Record<PropertyKey, unknown>> | undefined)?.[k], own);
-  if (issue.path.length > 0 && !(first in own)) {
+  if (issue.path.length > 0 && !Object.hasOwn(own, first)) {
     return diagnostic("CEC2011", { message: `${what} needs \`${first}\``, help: `add \`${first}: …\``, span });
   }
+  if (value === undefined) {
+    return diagnostic("CEC2011", { message: `${what} needs \`${key}\``, help: `add \`${String(issue.path.at(-1))}: …\``, span: at });
+  }
   const word = e?.kind === "name" && scope.get(e.name) === undefined ? e.name : undefined;
+  const near = word === undefined ? undefined : nearest(word, scope.names());
+  const asWord =
+    word === undefined
+      ? {}
+      : { help: near === undefined ? `\`${word}\` is not defined here, so it is taken as a word` : `did you mean \`${near}\`?` };
   switch (issue.code) {
-    case "unrecognized_keys":
+    case "unrecognized_keys": {
+      const unknown = issue.keys[0] ?? "";
+      const inner = schemaAt(schema, issue.path);
+      const names = inner === undefined ? null : optionNames(inner);
       return diagnostic("CEC2005", {
-        message: `\`${key === "" ? what : key}\` has no option \`${issue.keys[0] ?? ""}\``,
-        span: at,
+        message: `\`${key === "" ? what : key}\` has no option \`${unknown}\``,
+        ...(names === null ? {} : { help: hint(unknown, names, "it takes none") }),
+        span: (e?.kind === "record" ? e.entries.find((a) => a.key?.name === unknown)?.key?.span : undefined) ?? at,
       });
+    }
     case "invalid_value": {
       const values = issue.values.map(String);
       const near = typeof value === "string" ? suggest(value, values) : "";
@@ -172,15 +214,15 @@ function explain(
     }
     case "invalid_type":
       return diagnostic("CEC2006", {
-        message: `\`${key}\` takes ${issue.expected}, and this is ${shown(value)}`,
-        ...(word === undefined ? {} : { help: `\`${word}\` is not defined here, so it is taken as a word` }),
+        message: `\`${key}\` takes ${kinds[issue.expected] ?? issue.expected}, and this is ${shown(value)}`,
+        ...asWord,
         span: at,
       });
     case "invalid_union":
       return diagnostic("CEC2006", {
         message: `${shown(value)} is no value of \`${key}\``,
         why: [...new Set(issue.errors.flatMap((list) => list.slice(0, 1).map((i) => i.message)))].join("; or "),
-        ...(word === undefined ? {} : { help: `\`${word}\` is not defined here, so it is taken as a word` }),
+        ...asWord,
         span: at,
       });
     default:

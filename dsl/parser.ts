@@ -47,10 +47,12 @@ function oneOf(labels: readonly string[]): string {
   return labels.length === 1 ? (labels[0] as string) : `${labels.slice(0, -1).join(", ")} or ${labels.at(-1)}`;
 }
 
+const expectedItem = `expected ${oneOf(["import", "use", "param", "data", "model", "block", "plan"].map((w) => `\`${w}\``))}`;
+
 /** What was expected, in the words of the language; what was found is added by `syntaxFault`. */
 const errorMessageProvider: IParserErrorMessageProvider = {
-  buildMismatchTokenMessage: ({ expected }) => `expected ${label(expected)}`,
-  buildNotAllInputParsedMessage: () => `expected ${oneOf(["import", "use", "param", "data", "model", "block", "plan"].map((w) => `\`${w}\``))}`,
+  buildMismatchTokenMessage: ({ expected }) => (expected === EOF ? expectedItem : `expected ${label(expected)}`),
+  buildNotAllInputParsedMessage: () => expectedItem,
   buildNoViableAltMessage: ({ expectedPathsPerAlt, ruleName }) =>
     ["primary", "positional"].includes(ruleName) ? "expected a value" : `expected ${oneOf(first(expectedPathsPerAlt.flat()))}`,
   buildEarlyExitMessage: ({ expectedIterationPaths }) => `expected ${oneOf(first(expectedIterationPaths))}`,
@@ -477,14 +479,15 @@ export class PlanParser extends EmbeddedActionsParser {
   });
 
   readonly postfix = this.RULE("postfix", (): Expr => {
-    let base = this.SUBRULE(this.primary);
+    const base = this.SUBRULE(this.primary);
+    const indices: Expr[] = [];
+    let last: IToken | undefined;
     this.MANY(() => {
       this.CONSUME(t.LBracket);
-      const index = this.SUBRULE(this.expression);
-      const last = this.CONSUME(t.RBracket);
-      base = this.ACTION((): Expr => ({ kind: "index", base, index, span: this.#join(base.span, this.#spanOf(last)) }));
+      indices.push(this.SUBRULE(this.expression));
+      last = this.CONSUME(t.RBracket);
     });
-    return base;
+    return this.ACTION((): Expr => (last === undefined ? base : { kind: "index", base, indices, span: this.#join(base.span, this.#spanOf(last)) }));
   });
 
   readonly primary = this.RULE(
@@ -784,13 +787,17 @@ function syntaxFault(e: IRecognitionException, file: string): Diagnostic {
       : at === e.token
         ? point(file, at.startLine ?? 1, at.startColumn ?? 1, at.startOffset, Math.max(1, at.image.length))
         : point(file, at.endLine ?? 1, (at.endColumn ?? 0) + 1, (at.endOffset ?? 0) + 1, 1);
-  const rule = e.context.ruleStack.at(-1) ?? "file";
+  const inside = e.context.ruleStack.findLast((r) => /(?:Item|Statement)$|^(?:block|binding)$/.test(r));
   const near = e.token.tokenType === t.Name ? nearest(e.token.image, t.keywords) : undefined;
   return diagnostic("CEC2002", {
     message: `${e.message}, found ${shownToken(e.token)}`,
-    why: `in ${ruleName(rule)}`,
+    ...(inside === undefined ? {} : { why: `in ${ruleName(inside)}` }),
     // Only what could stand here is suggested.
-    ...(near !== undefined && e.message.includes(`\`${near}\``) ? { help: `did you mean \`${near}\`?` } : {}),
+    ...(near !== undefined && e.message.includes(`\`${near}\``)
+      ? { help: `did you mean \`${near}\`?` }
+      : t.isKeyword(e.token) && /value|name/.test(e.message) && previous?.endLine === e.token.startLine
+        ? { help: `\`${e.token.image}\` is a keyword; as a word it is written "${e.token.image}"` }
+        : {}),
     span,
   });
 }

@@ -9,7 +9,7 @@ function matchString(text: string, from: number): [string] | null {
   if (text[from] !== '"') return null;
   for (let i = from + 1; i < text.length; i++) {
     const c = text[i];
-    if (c === "\\") i++;
+    if (c === "\\" && text[i + 1] !== "\n" && text[i + 1] !== "\r") i++;
     else if (c === '"') return [text.slice(from, i + 1)];
     else if (c === "\n" || c === "\r") return null;
   }
@@ -21,7 +21,7 @@ export const Str = createToken({ name: "String", pattern: matchString, start_cha
 /** A number with a unit: 1.0%, 0.3x, 4MiB, 2ms. */
 export const Quantity = createToken({
   name: "Quantity",
-  pattern: /\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?:%|x|[KMG]i?B|B|ms|us|s)(?![A-Za-z0-9_])/,
+  pattern: /\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?:%|x|[KMG]i?B|B|ms|us|s|dB)(?![A-Za-z0-9_])/,
   label: "number with unit",
 });
 export const Num = createToken({ name: "Number", pattern: /\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/, label: "number" });

@@ -66,6 +66,8 @@ export interface Paint {
 }
 export const plain: Paint = { red: identity, yellow: identity, blue: identity, bold: identity };
 
+const MAX_LINE = 400;
+
 /**
  * A diagnostic as text, with the source line and carets where it has a span.
  * @param source gives the text of a file, or `undefined` when it cannot be had
@@ -79,13 +81,16 @@ export function renderDiagnostic(d: Diagnostic, source: (file: string) => string
     lines.push(`${gutter}${paint.blue("-->")} ${file}:${start.line}:${start.column}`);
     const text = source(file)?.split(/\r?\n/)[start.line - 1];
     if (text !== undefined) {
-      const length = end.line === start.line ? Math.max(1, end.column - start.column) : Math.max(1, text.length - start.column + 1);
+      // Of a very long line the part around the fault is shown.
+      const from = text.length > MAX_LINE ? Math.max(0, start.column - 1 - MAX_LINE / 4) : 0;
+      const shown = text.slice(from, from + MAX_LINE);
+      const length = (end.line === start.line ? end.column : text.length + 1) - start.column;
       // Tabs keep their width so that the carets stand under what they mark.
-      const indent = text.slice(0, start.column - 1).replace(/[^\t]/g, " ");
+      const indent = shown.slice(0, start.column - 1 - from).replace(/[^\t]/g, " ");
       lines.push(
         `${gutter} ${paint.blue("|")}`,
-        `${paint.blue(`${start.line} |`)} ${text}`,
-        `${gutter} ${paint.blue("|")} ${indent}${colour("^".repeat(length))}`,
+        `${paint.blue(`${start.line} |`)} ${shown}`,
+        `${gutter} ${paint.blue("|")} ${indent}${colour("^".repeat(Math.max(1, Math.min(length, shown.length - indent.length))))}`,
       );
     }
   } else if (d.at !== undefined) {
@@ -115,11 +120,18 @@ export function editDistance(a: string, b: string): number {
   return last[b.length] as number;
 }
 
+/** Longer names are no typos, and more candidates than this no table that a person wrote: hostile input must not cost time. */
+const MAX_NEAREST = { length: 100, candidates: 5_000 };
+
 /** The candidate that `name` most likely meant; `undefined` when none is near. */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
+  if (name.length > MAX_NEAREST.length) return undefined;
   let best: string | undefined;
   let distance = Math.max(2, Math.floor(name.length / 3)) + 1;
+  let looked = 0;
   for (const c of candidates) {
+    if (++looked > MAX_NEAREST.candidates) break;
+    if (Math.abs(c.length - name.length) >= distance) continue;
     const d = editDistance(name.toLowerCase(), c.toLowerCase());
     if (d < distance) {
       best = c;

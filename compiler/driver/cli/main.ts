@@ -22,7 +22,9 @@ const program = new Command("cec")
   .description("Compression engine compiler: makes neural networks smaller and faster and proves that they are still right")
   .version(version)
   .showHelpAfterError("(add --help for the options)")
-  .exitOverride();
+  .exitOverride()
+  // Before the commands, which take it over as they are made.
+  .configureOutput({ outputError: (text, write) => write(`error[CEC1001]: ${text.replace(/^error: /, "")}`) });
 
 for (const add of [
   addBuild,
@@ -77,8 +79,6 @@ function report(error: unknown): number {
   printDiagnostics(known.diagnostics);
   return known.exitCode;
 }
-
-program.configureOutput({ outputError: (text, write) => write(`error[CEC1001]: ${text.replace(/^error: /, "")}`) });
 
 try {
   await program.parseAsync();

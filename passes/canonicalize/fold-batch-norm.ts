@@ -39,6 +39,10 @@ const scaled = (w: Tensor, channel: (i: number) => number, scale: Float64Array):
     toNumbers(w).map((v, i) => v * (scale[channel(i)] as number)),
   );
 
+/** False where a weight left the range of f32, or was not finite before. */
+const finite = (...tensors: readonly Tensor[]): boolean => tensors.every((t) => toNumbers(t).every(Number.isFinite));
+const NOT_FINITE = "the folded weights would not be finite";
+
 const product = (v: readonly number[]): number => v.reduce((a, b) => a * b, 1);
 
 /** Output channel of each weight element, by producer kind; `null` when the kind is not folded into. */
@@ -74,9 +78,10 @@ function canFoldInto(graph: Graph, producer: Op): string | null {
   if (bias != null) {
     const b = constantTensor(bias);
     if (b === null || b.type !== "f32") return "the bias is no f32 constant";
-    if (producer.kind === "gemm" && (num(producer, "beta", 1) !== 1 || b.dims.length > 2 || (b.dims.length === 2 && b.dims[0] !== 1)))
-      return "the bias of the gemm is scaled, or a matrix";
+    if (producer.kind === "gemm" && (b.dims.length > 2 || (b.dims.length === 2 && b.dims[0] !== 1))) return "the bias of the gemm is a matrix";
   }
+  // Without a bias, too: beta would scale the one that folding makes.
+  if (producer.kind === "gemm" && num(producer, "beta", 1) !== 1) return "the bias of the gemm is scaled";
   return null;
 }
 
@@ -156,10 +161,12 @@ export const foldBatchNorm = definePass({
       const oldBias = old === null ? null : toNumbers(old);
       const bias = shift.map((v, c) => v + (oldBias === null ? 0 : (scale[c] as number) * (oldBias[oldBias.length === 1 ? 0 : c] as number)));
       const name = producer.name || producer.kind;
+      const [wNew, bNew] = [scaled(w, channel, scale), f32([bias.length], bias)];
+      if (!finite(wNew, bNew)) return refuse(NOT_FINITE);
       rewrite.patch(producer, `batch normalization "${bn.name}" folded`, (edit) => {
         const [wOld, bOld] = [producer.inputs[1] as Value, producer.inputs[2]];
-        edit.setInput(producer, 1, edit.constant(wOld.name, scaled(w, channel, scale)));
-        edit.setInput(producer, 2, edit.constant(bOld?.name ?? `${name}.bias`, f32([bias.length], bias)));
+        edit.setInput(producer, 1, edit.constant(wOld.name, wNew));
+        edit.setInput(producer, 2, edit.constant(bOld?.name ?? `${name}.bias`, bNew));
         if (pad !== null && padValue !== null && (padValue !== 0 || pad.inputs[2] != null))
           edit.setInput(pad, 2, edit.constant(`${pad.name || "pad"}.value`, f32([], [padValue])));
         edit.replaceAllUses(bn.outputs[0] as Value, x);
@@ -177,15 +184,18 @@ export const foldBatchNorm = definePass({
         return false;
       };
       const y = bn.outputs[0] as Value;
+      let data = y;
       let user = graph.onlyUser(y);
       let padded = false;
       if (user?.kind === "pad") {
         if (str(user, "mode", "constant") === "constant") padded = true;
         if (!spatialPads(user) || (padded && user.inputs[2] != null && scalarOf(user.inputs[2]) !== 0))
           return refuse("the pad behind it is of another kind");
-        user = graph.onlyUser(user.outputs[0] as Value);
+        data = user.outputs[0] as Value;
+        user = graph.onlyUser(data);
       }
-      if (user?.kind !== "conv" || user.inputs[0]?.producer === undefined) return false;
+      // The value may also be the convolution's residual: that is no place for weights.
+      if (user?.kind !== "conv" || user.inputs[0] !== data) return false;
       const w = constantTensor(user.inputs[1]);
       const b = user.inputs[2] == null ? null : constantTensor(user.inputs[2]);
       if (w === null || w.type !== "f32" || (user.inputs[2] != null && b === null)) return refuse("the weights after it are no f32 constants");
@@ -202,11 +212,13 @@ export const foldBatchNorm = definePass({
         bias[Math.floor(i / (inGroup * taps))]! += v * (shift[channel(i)] as number);
       });
       const conv = user;
-      if (shapeOf(bn.inputs[0])?.length !== w.dims.length) return false;
+      if (shapeOf(bn.inputs[0])?.length !== w.dims.length) return refuse("the shape of its operand is not known");
+      const [wNew, bNew] = [scaled(w, channel, scale), f32([outputs], bias)];
+      if (!finite(wNew, bNew)) return refuse(NOT_FINITE);
       rewrite.patch(conv, `batch normalization "${bn.name}" before it folded`, (edit) => {
         const [wOld, bOld] = [conv.inputs[1] as Value, conv.inputs[2]];
-        edit.setInput(conv, 1, edit.constant(wOld.name, scaled(w, channel, scale)));
-        edit.setInput(conv, 2, edit.constant(bOld?.name ?? `${conv.name || "conv"}.bias`, f32([outputs], bias)));
+        edit.setInput(conv, 1, edit.constant(wOld.name, wNew));
+        edit.setInput(conv, 2, edit.constant(bOld?.name ?? `${conv.name || "conv"}.bias`, bNew));
         edit.replaceAllUses(y, bn.inputs[0] as Value);
         edit.eraseDead(bn);
         for (const v of [wOld, bOld]) if (v?.producer != null) edit.eraseDead(v.producer);

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { definePass, type Op, type Value } from "../../compiler/core/index.js";
-import { near, otherOperand, scalarOf, withScalar } from "./match.js";
+import { near, otherOperand, plain, sameRank, scalarOf, withScalar } from "./match.js";
 
 /** The x of `erf(x / sqrt 2)` or `erf(x * 1/sqrt 2)`. */
 function erfArgument(op: Op | null | undefined): Value | null {
@@ -16,7 +16,7 @@ function tanhArgument(op: Op | null | undefined): Value | null {
   if (op?.kind !== "tanh") return null;
   const scale = op.inputs[0]?.producer;
   const m = scale?.kind === "mul" ? withScalar(scale) : null;
-  if (m === null || !near(m.scalar, Math.sqrt(2 / Math.PI)) || m.x.producer?.kind !== "add") return null;
+  if (m === null || !near(m.scalar, Math.sqrt(2 / Math.PI)) || m.x.producer?.kind !== "add" || !plain(m.x.producer)) return null;
   for (const x of m.x.producer.inputs) {
     const cubic = x == null ? null : otherOperand(m.x.producer, x)?.producer;
     const c = cubic?.kind === "mul" ? withScalar(cubic) : null;
@@ -54,9 +54,9 @@ export const fuseGelu = definePass({
   keeps: "values",
   options: z.object({}).strict(),
   statistics: { exact: "erf forms", tanh: "tanh forms" },
-  run({ graph, rewrite, count }) {
+  run({ graph, rewrite, count, decide }) {
     for (const op of graph.opsOf("mul")) {
-      if (!graph.ops.includes(op)) continue;
+      if (!graph.owns(op)) continue;
       const { scalar, values } = factors(op.outputs[0] as Value);
       if (values.length !== 2 || !near(scalar, 0.5)) continue;
       for (const [x, gate] of [values, [...values].reverse()] as [Value, Value][]) {
@@ -64,6 +64,10 @@ export const fuseGelu = definePass({
         if (one === null || !near(one.scalar, 1)) continue;
         const exact = erfArgument(one.x.producer) === x;
         if (!exact && tanhArgument(one.x.producer) !== x) continue;
+        if (!sameRank(x, op.outputs[0])) {
+          decide(op, "kept", "a constant in the expression changes its rank, or the rank is not known");
+          break;
+        }
         rewrite.patch(op, "decomposed GELU", (edit) => {
           const y = edit.insert("gelu", [x], { attrs: exact ? {} : { approximate: "tanh" }, name: op.name });
           edit.replaceAllUses(op.outputs[0] as Value, y.outputs[0] as Value);

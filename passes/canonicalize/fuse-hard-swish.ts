@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { definePass, num, type Op, type Value } from "../../compiler/core/index.js";
-import { clipBounds, near, otherOperand, scalarOf, withScalar } from "./match.js";
+import { clipBounds, near, otherOperand, sameRank, scalarOf, withScalar } from "./match.js";
 
 /** The x of clip(x + 3, 0, 6). */
 function relu6OfShifted(op: Op | null | undefined): Value | null {
@@ -29,11 +29,15 @@ export const fuseHardSwish = definePass({
   keeps: "values",
   options: z.object({}).strict(),
   statistics: { fused: "expressions replaced" },
-  run({ graph, rewrite, count }) {
+  run({ graph, rewrite, count, decide }) {
     for (const op of graph.opsOf("mul", "div")) {
-      if (!graph.ops.includes(op)) continue;
+      if (!graph.owns(op)) continue;
       const x = op.kind === "mul" ? productForm(op) : quotientForm(op);
       if (x === null) continue;
+      if (!sameRank(x, op.outputs[0])) {
+        decide(op, "kept", "a constant in the expression changes its rank, or the rank is not known");
+        continue;
+      }
       rewrite.patch(op, "decomposed HardSwish", (edit) => {
         const y = edit.insert("hard_swish", [x], { name: op.name });
         edit.replaceAllUses(op.outputs[0] as Value, y.outputs[0] as Value);

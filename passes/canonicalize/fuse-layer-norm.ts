@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { constantTensor, definePass, f32, type Op, type Value } from "../../compiler/core/index.js";
-import { otherOperand, scalarOf, shapeOf, withScalar } from "./match.js";
+import { otherOperand, sameRank, scalarOf, shapeOf, withScalar } from "./match.js";
 
 /** The axis from which `op` reduces to the end with kept dimensions; `null` for other reductions. */
 function trailingAxis(op: Op | null | undefined): number | null {
@@ -50,8 +50,8 @@ function normalized(op: Op): Match | null {
       base === centred ||
       (again?.kind === "sub" &&
         again.inputs[0] === x &&
-        again.inputs[1]?.producer?.kind === "reduce_mean" &&
-        again.inputs[1].producer.inputs[0] === x);
+        trailingAxis(again.inputs[1]?.producer) === axis &&
+        again.inputs[1]?.producer?.inputs[0] === x);
     if (same) return { x, axis, epsilon: parts.scalar };
   }
   return null;
@@ -71,12 +71,16 @@ export const fuseLayerNorm = definePass({
   statistics: { fused: "expressions replaced" },
   run({ graph, rewrite, count, decide }) {
     for (const op of graph.opsOf("div", "mul")) {
-      if (!graph.ops.includes(op)) continue;
+      if (!graph.owns(op)) continue;
       const m = normalized(op);
       if (m === null) continue;
       const dims = shapeOf(m.x)?.slice(m.axis) ?? null;
       if (dims === null || !dims.every((d) => typeof d === "number")) {
         decide(op, "kept", "the normalized axes are known only at run time");
+        continue;
+      }
+      if (m.x.type.kind !== "tensor" || m.x.type.elem !== "f32" || !sameRank(m.x, op.outputs[0])) {
+        decide(op, "kept", "it is not f32, or a constant in the expression changes its rank");
         continue;
       }
       const fits = (v: Value | null): v is Value => v?.producer?.kind === "constant" && shapeOf(v)?.join() === dims.join();

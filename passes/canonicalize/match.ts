@@ -10,11 +10,23 @@ export function scalarOf(v: Value | null | undefined): number | null {
   return toNumbers(t)[0] as number;
 }
 
-/** Equality up to f32 rounding of a constant that exporters write with few digits. */
-export const near = (a: number | null, b: number): boolean => a !== null && Math.abs(a - b) <= 1e-4 * Math.max(1, Math.abs(b));
+/** Equality up to f32 rounding of a constant that exporters write with few digits. Relative: 0.0448 is not 0.044715. */
+export const near = (a: number | null, b: number): boolean => a !== null && Math.abs(a - b) <= 1e-4 * Math.abs(b);
 
-/** The two operands of a binary op with the constant scalar second; `null` when neither or both are one. */
+/** Fused activations change what an op computes: patterns are of plain ops. */
+export const plain = (op: Op | null | undefined): op is Op => op != null && op.attrs["activation"] === undefined && op.inputs.length <= 3;
+
+/** True when the values have one element type and rank: a constant of one element and higher rank in an expression would have raised the rank. */
+export const sameRank = (a: Value | null | undefined, b: Value | null | undefined): boolean =>
+  a?.type.kind === "tensor" &&
+  b?.type.kind === "tensor" &&
+  a.type.elem === b.type.elem &&
+  a.type.shape !== null &&
+  a.type.shape.length === b.type.shape?.length;
+
+/** The two operands of a plain binary op with the constant scalar second; `null` when neither or both are one. */
 export function withScalar(op: Op): { readonly x: Value; readonly scalar: number } | null {
+  if (!plain(op)) return null;
   const [a, b] = op.inputs;
   const [sa, sb] = [scalarOf(a), scalarOf(b)];
   if (sb !== null && sa === null && a != null) return { x: a, scalar: sb };

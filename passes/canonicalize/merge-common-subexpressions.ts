@@ -1,7 +1,16 @@
 import { z } from "zod";
 import { type AttrValue, definePass, type Op, opDefinition, type Value } from "../../compiler/core/index.js";
 
-const attrKey = (v: AttrValue): string => (typeof v === "object" && "hash" in v ? v.hash() : JSON.stringify(v));
+/** JSON writes NaN and the infinities alike, and -0 as 0: numbers go by themselves. */
+const numberKey = (v: number): string => (Object.is(v, -0) ? "-0" : String(v));
+const attrKey = (v: AttrValue): string =>
+  typeof v === "number"
+    ? numberKey(v)
+    : Array.isArray(v)
+      ? `[${v.map((e) => (typeof e === "number" ? numberKey(e) : JSON.stringify(e))).join()}]`
+      : typeof v === "object" && "hash" in v
+        ? v.hash()
+        : JSON.stringify(v);
 
 /**
  * Merges ops of one kind with equal attributes and operands. Ops with regions, carried ops and random generators are left alone.

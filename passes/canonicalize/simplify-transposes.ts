@@ -15,7 +15,7 @@ export const simplifyTransposes = definePass({
       const before = op.inputs[0]?.producer;
       const outer = op.attrs["perm"] as readonly number[] | undefined;
       const inner = before?.attrs["perm"] as readonly number[] | undefined;
-      if (before?.kind !== "transpose" || outer === undefined || inner === undefined || !graph.ops.includes(op)) continue;
+      if (before?.kind !== "transpose" || outer === undefined || inner === undefined || !graph.owns(op)) continue;
       const joined = outer.map((p) => inner[p] as number);
       const source = before.inputs[0] as Value;
       const cancels = joined.every((p, i) => p === i);

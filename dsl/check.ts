@@ -67,6 +67,8 @@ class Checker {
   readonly scope: Scope;
   /** Files with syntax faults. */
   readonly #partial = new Set<string>();
+  /** Names that such files declare somewhere: their declaration may be what did not parse. */
+  readonly #lost = new Set<string>();
   /** Where those faults are. */
   readonly #syntax: Span[] = [];
   readonly #stack: string[] = [];
@@ -81,6 +83,11 @@ class Checker {
     // What is said about a call that did not parse is an echo of its syntax fault.
     const { span } = d;
     if (span !== undefined && !isSyntax(d) && this.#syntax.some((s) => s.file === span.file && overlaps(s, span))) return;
+    // What a statement declares that did not parse is not unknown.
+    if (span !== undefined && this.#lost.size > 0 && (d.code === "CEC2003" || d.code === "CEC2010" || d.code === "CEC2012")) {
+      const name = /^\w+/.exec(this.sources.get(span.file)?.slice(span.start.offset, span.end.offset) ?? "")?.[0] ?? "";
+      if (this.#lost.has(name)) return;
+    }
     // A variable that is not set is one fault, however often it is named.
     if (d.code === "CEC2013" && this.diagnostics.some((e) => e.code === "CEC2013" && e.message === d.message)) return;
     this.diagnostics.push(d);
@@ -126,7 +133,11 @@ class Checker {
       this.report(d);
       if (d.span !== undefined) this.#syntax.push(d.span);
     }
-    if (parsed.diagnostics.length > 0) this.#partial.add(path);
+    if (parsed.diagnostics.length > 0) {
+      this.#partial.add(path);
+      for (const m of source.matchAll(/\b(?:data|param|model|block|plan|input|for|let)\s+([A-Za-z_]\w*)|\b([A-Za-z_]\w*)\s*=/g))
+        this.#lost.add(m[1] ?? m[2] ?? "");
+    }
     this.#stack.push(path);
     for (const item of parsed.items) {
       if (item.kind === "import") {

@@ -58,13 +58,33 @@ const errorMessageProvider: IParserErrorMessageProvider = {
   buildEarlyExitMessage: ({ expectedIterationPaths }) => `expected ${oneOf(first(expectedIterationPaths))}`,
 };
 
+/** Faults since the start that no dropped statement accounts for. The provider of messages is asked for each, and comes before the parser itself. */
+let faults = 0;
+
+const counting: IParserErrorMessageProvider = {
+  buildMismatchTokenMessage: (o) => counted(errorMessageProvider.buildMismatchTokenMessage(o)),
+  buildNotAllInputParsedMessage: (o) => counted(errorMessageProvider.buildNotAllInputParsedMessage(o)),
+  buildNoViableAltMessage: (o) => counted(errorMessageProvider.buildNoViableAltMessage(o)),
+  buildEarlyExitMessage: (o) => counted(errorMessageProvider.buildEarlyExitMessage(o)),
+};
+
+function counted(message: string): string {
+  faults++;
+  return message;
+}
+
+/** What a rule gives that gave up; the statement around it is dropped. */
+const nowhere: Span = { file: "", start: { line: 0, column: 0, offset: 0 }, end: { line: 0, column: 0, offset: 0 } };
+const noIdent: Ident = { name: "", span: nowhere };
+const missing = { recoveryValueFunc: (): Expr => ({ kind: "constant", value: null, span: nowhere }) };
+
 export class PlanParser extends EmbeddedActionsParser {
   #file = "";
   /** Kept here, not returned: what was read before a fault survives the recovery of the topmost rule. */
   #items: Item[] = [];
 
   constructor() {
-    super(t.allTokens, { recoveryEnabled: true, maxLookahead: 3, errorMessageProvider });
+    super(t.allTokens, { recoveryEnabled: true, maxLookahead: 3, errorMessageProvider: counting });
     this.performSelfAnalysis();
   }
 
@@ -72,6 +92,7 @@ export class PlanParser extends EmbeddedActionsParser {
     this.#file = file;
     this.input = tokens;
     this.#items = [];
+    faults = 0;
     this.file();
     return this.#items;
   }
@@ -103,6 +124,22 @@ export class PlanParser extends EmbeddedActionsParser {
   /** The next token stands on the line of the last one: what follows a pass's name belongs to it only then. */
   #sameLine = (): boolean => this.LA(1).startLine === this.LA(0).endLine;
 
+  /** What was parsed, or nothing when there was a fault in it. Faults of inner statements went with those. */
+  #whole<T>(parse: () => T): T | undefined {
+    const before = faults;
+    const result = parse();
+    const ok = faults === before;
+    faults = before;
+    return ok ? result : undefined;
+  }
+
+  /** Statements in braces: a fault between two of them costs neither what stands around nor what was read. */
+  #braced(parse: () => void): void {
+    const before = faults;
+    parse();
+    faults = before;
+  }
+
   // File
 
   readonly file = this.RULE("file", () => {
@@ -115,15 +152,17 @@ export class PlanParser extends EmbeddedActionsParser {
   });
 
   readonly item = this.RULE("item", (): Item | undefined =>
-    this.OR<Item | undefined>([
-      { ALT: () => this.SUBRULE(this.importItem) },
-      { ALT: () => this.SUBRULE(this.useItem) },
-      { ALT: () => this.SUBRULE(this.paramItem) },
-      { ALT: () => this.SUBRULE(this.dataItem) },
-      { ALT: () => this.SUBRULE(this.modelItem) },
-      { ALT: () => this.SUBRULE(this.block) },
-      { ALT: () => this.SUBRULE(this.planItem) },
-    ]),
+    this.#whole(() =>
+      this.OR<Item | undefined>([
+        { ALT: () => this.SUBRULE(this.importItem) },
+        { ALT: () => this.SUBRULE(this.useItem) },
+        { ALT: () => this.SUBRULE(this.paramItem) },
+        { ALT: () => this.SUBRULE(this.dataItem) },
+        { ALT: () => this.SUBRULE(this.modelItem) },
+        { ALT: () => this.SUBRULE(this.block) },
+        { ALT: () => this.SUBRULE(this.planItem) },
+      ]),
+    ),
   );
 
   readonly importItem = this.RULE("importItem", (): Item => {
@@ -166,11 +205,13 @@ export class PlanParser extends EmbeddedActionsParser {
           this.CONSUME(t.LBrace);
           const splits: { name: Ident; call: DataCall }[] = [];
           this.MANY(() => {
-            const split = this.SUBRULE(this.key);
-            this.CONSUME(t.Colon);
-            const call = this.SUBRULE2(this.dataCall);
-            if (call !== undefined) splits.push({ name: split, call });
+            const split = this.#whole(() => {
+              const part = this.SUBRULE(this.key);
+              this.CONSUME(t.Colon);
+              return { name: part, call: this.SUBRULE2(this.dataCall) };
+            });
             this.OPTION(() => this.CONSUME(t.Comma));
+            if (split !== undefined) splits.push(split);
           });
           this.CONSUME(t.RBrace);
           return { kind: "data-group", name, splits, span: this.#from(first) };
@@ -179,11 +220,15 @@ export class PlanParser extends EmbeddedActionsParser {
     ]);
   });
 
-  readonly dataCall = this.RULE("dataCall", (): DataCall => {
-    const first = this.CONSUME(t.Name);
-    const args = this.SUBRULE(this.record);
-    return { kind: this.#ident(first), args, span: this.#from(first) };
-  });
+  readonly dataCall = this.RULE(
+    "dataCall",
+    (): DataCall => {
+      const first = this.CONSUME(t.Name);
+      const args = this.SUBRULE(this.record);
+      return { kind: this.#ident(first), args, span: this.#from(first) };
+    },
+    { recoveryValueFunc: (): DataCall => ({ kind: noIdent, args: [], span: nowhere }) },
+  );
 
   readonly modelItem = this.RULE("modelItem", (): Item => {
     const first = this.CONSUME(kw.model);
@@ -193,13 +238,17 @@ export class PlanParser extends EmbeddedActionsParser {
     return { kind: "model", name, params: params ?? [], body, span: this.#from(first) };
   });
 
-  readonly block = this.RULE("block", (): Block => {
-    const first = this.CONSUME(kw.block);
-    const name = this.#ident(this.CONSUME(t.Name));
-    const params = this.SUBRULE(this.parameters);
-    const body = this.SUBRULE(this.body);
-    return { kind: "block", name, params, body, span: this.#from(first) };
-  });
+  readonly block = this.RULE(
+    "block",
+    (): Block => {
+      const first = this.CONSUME(kw.block);
+      const name = this.#ident(this.CONSUME(t.Name));
+      const params = this.SUBRULE(this.parameters);
+      const body = this.SUBRULE(this.body);
+      return { kind: "block", name, params, body, span: this.#from(first) };
+    },
+    { recoveryValueFunc: (): Block => ({ kind: "block", name: noIdent, params: [], body: [], span: nowhere }) },
+  );
 
   readonly parameters = this.RULE(
     "parameters",
@@ -229,28 +278,32 @@ export class PlanParser extends EmbeddedActionsParser {
     "body",
     (): Statement[] => {
       const statements: Statement[] = [];
-      this.CONSUME(t.LBrace);
-      this.MANY(() => {
-        const s = this.SUBRULE(this.statement);
-        if (s !== undefined) statements.push(s);
+      this.#braced(() => {
+        this.CONSUME(t.LBrace);
+        this.MANY(() => {
+          const s = this.SUBRULE(this.statement);
+          if (s !== undefined) statements.push(s);
+        });
+        this.CONSUME(t.RBrace);
       });
-      this.CONSUME(t.RBrace);
       return statements;
     },
     { recoveryValueFunc: () => [] },
   );
 
   readonly statement = this.RULE("statement", (): Statement | undefined =>
-    this.OR<Statement | undefined>([
-      { ALT: () => this.SUBRULE(this.inputStatement) },
-      { ALT: () => this.SUBRULE(this.outputStatement) },
-      { ALT: () => this.SUBRULE(this.returnStatement) },
-      { ALT: () => this.SUBRULE(this.forStatement) },
-      { ALT: () => this.SUBRULE(this.repeatStatement) },
-      { ALT: () => this.SUBRULE(this.ifStatement) },
-      { ALT: () => this.SUBRULE(this.block) },
-      { ALT: () => this.SUBRULE(this.binding) },
-    ]),
+    this.#whole(() =>
+      this.OR<Statement | undefined>([
+        { ALT: () => this.SUBRULE(this.inputStatement) },
+        { ALT: () => this.SUBRULE(this.outputStatement) },
+        { ALT: () => this.SUBRULE(this.returnStatement) },
+        { ALT: () => this.SUBRULE(this.forStatement) },
+        { ALT: () => this.SUBRULE(this.repeatStatement) },
+        { ALT: () => this.SUBRULE(this.ifStatement) },
+        { ALT: () => this.SUBRULE(this.block) },
+        { ALT: () => this.SUBRULE(this.binding) },
+      ]),
+    ),
   );
 
   readonly inputStatement = this.RULE("inputStatement", (): Statement => {
@@ -328,24 +381,32 @@ export class PlanParser extends EmbeddedActionsParser {
 
   // Expressions
 
-  readonly expression = this.RULE("expression", (): Expr => {
-    const first = this.SUBRULE(this.disjunction);
-    const calls: Call[] = [];
-    this.MANY(() => {
-      this.CONSUME(t.Pipe);
-      const call = this.SUBRULE(this.call);
-      calls.push(call);
-    });
-    return this.ACTION(() =>
-      calls.length === 0 ? first : { kind: "pipe", first, calls, span: this.#join(first.span, (calls.at(-1) as Call).span) },
-    );
-  });
+  readonly expression = this.RULE(
+    "expression",
+    (): Expr => {
+      const first = this.SUBRULE(this.disjunction);
+      const calls: Call[] = [];
+      this.MANY(() => {
+        this.CONSUME(t.Pipe);
+        const call = this.SUBRULE(this.call);
+        calls.push(call);
+      });
+      return this.ACTION(() =>
+        calls.length === 0 ? first : { kind: "pipe", first, calls, span: this.#join(first.span, (calls.at(-1) as Call).span) },
+      );
+    },
+    missing,
+  );
 
-  readonly call = this.RULE("call", (): Call => {
-    const name = this.CONSUME(t.Name);
-    const args = this.OPTION(() => this.SUBRULE(this.args));
-    return { callee: this.#ident(name), args: args ?? [], span: this.#from(name) };
-  });
+  readonly call = this.RULE(
+    "call",
+    (): Call => {
+      const name = this.CONSUME(t.Name);
+      const args = this.OPTION(() => this.SUBRULE(this.args));
+      return { callee: this.#ident(name), args: args ?? [], span: this.#from(name) };
+    },
+    { recoveryValueFunc: (): Call => ({ callee: noIdent, args: [], span: nowhere }) },
+  );
 
   readonly args = this.RULE(
     "args",
@@ -359,76 +420,100 @@ export class PlanParser extends EmbeddedActionsParser {
     { recoveryValueFunc: () => [] },
   );
 
-  readonly argument = this.RULE("argument", (): Argument => {
-    const key = this.OPTION({
-      GATE: () => this.LA(2).tokenType === t.Colon,
-      DEF: () => {
-        const k = this.SUBRULE(this.key);
-        this.CONSUME(t.Colon);
-        return k;
-      },
-    });
-    const value = this.SUBRULE(this.expression);
-    return this.ACTION(() => ({ key: key ?? null, value, span: key === undefined ? value.span : this.#join(key.span, value.span) }));
-  });
+  readonly argument = this.RULE(
+    "argument",
+    (): Argument => {
+      const key = this.OPTION({
+        GATE: () => this.LA(2).tokenType === t.Colon,
+        DEF: () => {
+          const k = this.SUBRULE(this.key);
+          this.CONSUME(t.Colon);
+          return k;
+        },
+      });
+      const value = this.SUBRULE(this.expression);
+      return this.ACTION(() => ({ key: key ?? null, value, span: key === undefined ? value.span : this.#join(key.span, value.span) }));
+    },
+    { recoveryValueFunc: (): Argument => ({ key: null, value: missing.recoveryValueFunc(), span: nowhere }) },
+  );
 
   /** Keywords may be keys: `input: "image"`. */
-  readonly key = this.RULE("key", (): Ident => {
-    const token = this.OR([
-      { ALT: () => this.CONSUME(t.Name) },
-      { ALT: () => this.CONSUME(t.Str) },
-      ...t.keywords.map((w) => ({ ALT: () => this.CONSUME(kw[w]) })),
-    ]);
-    return this.ACTION(() => ({ name: token.tokenType === t.Str ? token.image.slice(1, -1) : token.image, span: this.#spanOf(token) }));
-  });
+  readonly key = this.RULE(
+    "key",
+    (): Ident => {
+      const token = this.OR([
+        { ALT: () => this.CONSUME(t.Name) },
+        { ALT: () => this.CONSUME(t.Str) },
+        ...t.keywords.map((w) => ({ ALT: () => this.CONSUME(kw[w]) })),
+      ]);
+      return this.ACTION(() => ({ name: token.tokenType === t.Str ? token.image.slice(1, -1) : token.image, span: this.#spanOf(token) }));
+    },
+    { recoveryValueFunc: () => noIdent },
+  );
 
   #chain(first: Expr, rest: readonly { op: Operator; opSpan: Span; right: Expr }[]): Expr {
     return rest.length === 0 ? first : { kind: "chain", first, rest, span: this.#join(first.span, (rest.at(-1) as { right: Expr }).right.span) };
   }
 
-  readonly disjunction = this.RULE("disjunction", (): Expr => {
-    const first = this.SUBRULE(this.conjunction);
-    const rest: { op: Operator; opSpan: Span; right: Expr }[] = [];
-    this.MANY(() => {
-      const op = this.CONSUME(kw.or);
-      const right = this.SUBRULE2(this.conjunction);
-      rest.push({ op: "or", opSpan: this.#spanOf(op), right });
-    });
-    return this.ACTION(() => this.#chain(first, rest));
-  });
+  readonly disjunction = this.RULE(
+    "disjunction",
+    (): Expr => {
+      const first = this.SUBRULE(this.conjunction);
+      const rest: { op: Operator; opSpan: Span; right: Expr }[] = [];
+      this.MANY(() => {
+        const op = this.CONSUME(kw.or);
+        const right = this.SUBRULE2(this.conjunction);
+        rest.push({ op: "or", opSpan: this.#spanOf(op), right });
+      });
+      return this.ACTION(() => this.#chain(first, rest));
+    },
+    missing,
+  );
 
-  readonly conjunction = this.RULE("conjunction", (): Expr => {
-    const first = this.SUBRULE(this.negation);
-    const rest: { op: Operator; opSpan: Span; right: Expr }[] = [];
-    this.MANY(() => {
-      const op = this.CONSUME(kw.and);
-      const right = this.SUBRULE2(this.negation);
-      rest.push({ op: "and", opSpan: this.#spanOf(op), right });
-    });
-    return this.ACTION(() => this.#chain(first, rest));
-  });
+  readonly conjunction = this.RULE(
+    "conjunction",
+    (): Expr => {
+      const first = this.SUBRULE(this.negation);
+      const rest: { op: Operator; opSpan: Span; right: Expr }[] = [];
+      this.MANY(() => {
+        const op = this.CONSUME(kw.and);
+        const right = this.SUBRULE2(this.negation);
+        rest.push({ op: "and", opSpan: this.#spanOf(op), right });
+      });
+      return this.ACTION(() => this.#chain(first, rest));
+    },
+    missing,
+  );
 
-  readonly negation = this.RULE("negation", (): Expr => {
-    const marks: IToken[] = [];
-    this.MANY(() => marks.push(this.CONSUME(kw.not)));
-    const operand = this.SUBRULE(this.comparison);
-    return this.ACTION(() =>
-      marks.length === 0
-        ? operand
-        : { kind: "prefix", op: "not", times: marks.length, operand, span: this.#join(this.#spanOf(marks[0] as IToken), operand.span) },
-    );
-  });
+  readonly negation = this.RULE(
+    "negation",
+    (): Expr => {
+      const marks: IToken[] = [];
+      this.MANY(() => marks.push(this.CONSUME(kw.not)));
+      const operand = this.SUBRULE(this.comparison);
+      return this.ACTION(() =>
+        marks.length === 0
+          ? operand
+          : { kind: "prefix", op: "not", times: marks.length, operand, span: this.#join(this.#spanOf(marks[0] as IToken), operand.span) },
+      );
+    },
+    missing,
+  );
 
-  readonly comparison = this.RULE("comparison", (): Expr => {
-    const first = this.SUBRULE(this.sum);
-    const rest: { op: Operator; opSpan: Span; right: Expr }[] = [];
-    this.OPTION(() => {
-      const op = this.SUBRULE(this.comparator);
-      const right = this.SUBRULE2(this.sum);
-      this.ACTION(() => rest.push({ op: op.name as Operator, opSpan: op.span, right }));
-    });
-    return this.ACTION(() => this.#chain(first, rest));
-  });
+  readonly comparison = this.RULE(
+    "comparison",
+    (): Expr => {
+      const first = this.SUBRULE(this.sum);
+      const rest: { op: Operator; opSpan: Span; right: Expr }[] = [];
+      this.OPTION(() => {
+        const op = this.SUBRULE(this.comparator);
+        const right = this.SUBRULE2(this.sum);
+        this.ACTION(() => rest.push({ op: op.name as Operator, opSpan: op.span, right }));
+      });
+      return this.ACTION(() => this.#chain(first, rest));
+    },
+    missing,
+  );
 
   readonly comparator = this.RULE(
     "comparator",
@@ -443,52 +528,69 @@ export class PlanParser extends EmbeddedActionsParser {
           { ALT: () => this.CONSUME(t.Greater) },
         ]),
       ),
+    { recoveryValueFunc: () => noIdent },
   );
 
-  readonly sum = this.RULE("sum", (): Expr => {
-    const first = this.SUBRULE(this.product);
-    const rest: { op: Operator; opSpan: Span; right: Expr }[] = [];
-    this.MANY(() => {
-      const op = this.OR([{ ALT: () => this.CONSUME(t.Plus) }, { ALT: () => this.CONSUME(t.Minus) }]);
-      const right = this.SUBRULE2(this.product);
-      rest.push({ op: op.image as Operator, opSpan: this.#spanOf(op), right });
-    });
-    return this.ACTION(() => this.#chain(first, rest));
-  });
+  readonly sum = this.RULE(
+    "sum",
+    (): Expr => {
+      const first = this.SUBRULE(this.product);
+      const rest: { op: Operator; opSpan: Span; right: Expr }[] = [];
+      this.MANY(() => {
+        const op = this.OR([{ ALT: () => this.CONSUME(t.Plus) }, { ALT: () => this.CONSUME(t.Minus) }]);
+        const right = this.SUBRULE2(this.product);
+        rest.push({ op: op.image as Operator, opSpan: this.#spanOf(op), right });
+      });
+      return this.ACTION(() => this.#chain(first, rest));
+    },
+    missing,
+  );
 
-  readonly product = this.RULE("product", (): Expr => {
-    const first = this.SUBRULE(this.unary);
-    const rest: { op: Operator; opSpan: Span; right: Expr }[] = [];
-    this.MANY(() => {
-      const op = this.OR([{ ALT: () => this.CONSUME(t.Star) }, { ALT: () => this.CONSUME(t.Slash) }, { ALT: () => this.CONSUME(t.Percent) }]);
-      const right = this.SUBRULE2(this.unary);
-      rest.push({ op: op.image as Operator, opSpan: this.#spanOf(op), right });
-    });
-    return this.ACTION(() => this.#chain(first, rest));
-  });
+  readonly product = this.RULE(
+    "product",
+    (): Expr => {
+      const first = this.SUBRULE(this.unary);
+      const rest: { op: Operator; opSpan: Span; right: Expr }[] = [];
+      this.MANY(() => {
+        const op = this.OR([{ ALT: () => this.CONSUME(t.Star) }, { ALT: () => this.CONSUME(t.Slash) }, { ALT: () => this.CONSUME(t.Percent) }]);
+        const right = this.SUBRULE2(this.unary);
+        rest.push({ op: op.image as Operator, opSpan: this.#spanOf(op), right });
+      });
+      return this.ACTION(() => this.#chain(first, rest));
+    },
+    missing,
+  );
 
-  readonly unary = this.RULE("unary", (): Expr => {
-    const marks: IToken[] = [];
-    this.MANY(() => marks.push(this.CONSUME(t.Minus)));
-    const operand = this.SUBRULE(this.postfix);
-    return this.ACTION(() =>
-      marks.length === 0
-        ? operand
-        : { kind: "prefix", op: "-", times: marks.length, operand, span: this.#join(this.#spanOf(marks[0] as IToken), operand.span) },
-    );
-  });
+  readonly unary = this.RULE(
+    "unary",
+    (): Expr => {
+      const marks: IToken[] = [];
+      this.MANY(() => marks.push(this.CONSUME(t.Minus)));
+      const operand = this.SUBRULE(this.postfix);
+      return this.ACTION(() =>
+        marks.length === 0
+          ? operand
+          : { kind: "prefix", op: "-", times: marks.length, operand, span: this.#join(this.#spanOf(marks[0] as IToken), operand.span) },
+      );
+    },
+    missing,
+  );
 
-  readonly postfix = this.RULE("postfix", (): Expr => {
-    const base = this.SUBRULE(this.primary);
-    const indices: Expr[] = [];
-    let last: IToken | undefined;
-    this.MANY(() => {
-      this.CONSUME(t.LBracket);
-      indices.push(this.SUBRULE(this.expression));
-      last = this.CONSUME(t.RBracket);
-    });
-    return this.ACTION((): Expr => (last === undefined ? base : { kind: "index", base, indices, span: this.#join(base.span, this.#spanOf(last)) }));
-  });
+  readonly postfix = this.RULE(
+    "postfix",
+    (): Expr => {
+      const base = this.SUBRULE(this.primary);
+      const indices: Expr[] = [];
+      let last: IToken | undefined;
+      this.MANY(() => {
+        this.CONSUME(t.LBracket);
+        indices.push(this.SUBRULE(this.expression));
+        last = this.CONSUME(t.RBracket);
+      });
+      return this.ACTION((): Expr => (last === undefined ? base : { kind: "index", base, indices, span: this.#join(base.span, this.#spanOf(last)) }));
+    },
+    missing,
+  );
 
   readonly primary = this.RULE(
     "primary",
@@ -549,12 +651,17 @@ export class PlanParser extends EmbeddedActionsParser {
           },
         },
       ]),
+    missing,
   );
 
-  readonly string = this.RULE("string", (): Expr => {
-    const s = this.CONSUME(t.Str);
-    return { kind: "string", raw: s.image, span: this.#spanOf(s) };
-  });
+  readonly string = this.RULE(
+    "string",
+    (): Expr => {
+      const s = this.CONSUME(t.Str);
+      return { kind: "string", raw: s.image, span: this.#spanOf(s) };
+    },
+    missing,
+  );
 
   /** Commas between entries may be left out at line ends. */
   readonly record = this.RULE(
@@ -568,7 +675,7 @@ export class PlanParser extends EmbeddedActionsParser {
         const value = this.SUBRULE(this.expression);
         this.OPTION(() => this.CONSUME(t.Comma));
         this.ACTION(() => {
-          if (key !== undefined && value !== undefined) entries.push({ key, value, span: this.#join(key.span, value.span) });
+          entries.push({ key, value, span: this.#join(key.span, value.span) });
         });
       });
       this.CONSUME(t.RBrace);
@@ -587,25 +694,29 @@ export class PlanParser extends EmbeddedActionsParser {
       return this.#ident(this.CONSUME2(t.Name));
     });
     const body: PlanStatement[] = [];
-    this.CONSUME(t.LBrace);
-    this.MANY(() => {
-      const s = this.SUBRULE(this.planStatement);
-      if (s !== undefined) body.push(s);
+    this.#braced(() => {
+      this.CONSUME(t.LBrace);
+      this.MANY(() => {
+        const s = this.SUBRULE(this.planStatement);
+        if (s !== undefined) body.push(s);
+      });
+      this.CONSUME(t.RBrace);
     });
-    this.CONSUME(t.RBrace);
     return { kind: "plan", name, base: base ?? null, body, span: this.#from(first) };
   });
 
   readonly planStatement = this.RULE("planStatement", (): PlanStatement | undefined =>
-    this.OR<PlanStatement | undefined>([
-      { ALT: () => this.SUBRULE(this.sourceStatement) },
-      { ALT: () => this.SUBRULE(this.calibrateStatement) },
-      { ALT: () => this.SUBRULE(this.evaluateStatement) },
-      { ALT: () => this.SUBRULE(this.requireStatement) },
-      { ALT: () => this.SUBRULE(this.emitStatement) },
-      { ALT: () => this.SUBRULE(this.seedStatement) },
-      { ALT: () => this.SUBRULE(this.passStatement) },
-    ]),
+    this.#whole(() =>
+      this.OR<PlanStatement | undefined>([
+        { ALT: () => this.SUBRULE(this.sourceStatement) },
+        { ALT: () => this.SUBRULE(this.calibrateStatement) },
+        { ALT: () => this.SUBRULE(this.evaluateStatement) },
+        { ALT: () => this.SUBRULE(this.requireStatement) },
+        { ALT: () => this.SUBRULE(this.emitStatement) },
+        { ALT: () => this.SUBRULE(this.seedStatement) },
+        { ALT: () => this.SUBRULE(this.passStatement) },
+      ]),
+    ),
   );
 
   readonly sourceStatement = this.RULE("sourceStatement", (): PlanStatement => {
@@ -628,32 +739,36 @@ export class PlanParser extends EmbeddedActionsParser {
     ]);
   });
 
-  readonly dataReference = this.RULE("dataReference", (): DataReference => {
-    const first = this.CONSUME(t.Name);
-    let name = first.image;
-    let last = first;
-    this.MANY(() => {
-      this.CONSUME(t.Dot);
-      const part = this.SUBRULE(this.key);
-      last = this.LA(0);
-      this.ACTION(() => {
-        name += `.${part.name}`;
+  readonly dataReference = this.RULE(
+    "dataReference",
+    (): DataReference => {
+      const first = this.CONSUME(t.Name);
+      let name = first.image;
+      let last = first;
+      this.MANY(() => {
+        this.CONSUME(t.Dot);
+        const part = this.SUBRULE(this.key);
+        last = this.LA(0);
+        this.ACTION(() => {
+          name += `.${part.name}`;
+        });
       });
-    });
-    const nameSpan = this.#spanOf(first, last);
-    let sliced = false;
-    let from: Expr | null = null;
-    let to: Expr | null = null;
-    this.OPTION(() => {
-      this.CONSUME(t.LBracket);
-      from = this.OPTION2(() => this.SUBRULE(this.expression)) ?? null;
-      this.CONSUME(t.Colon);
-      to = this.OPTION3(() => this.SUBRULE2(this.expression)) ?? null;
-      this.CONSUME(t.RBracket);
-      sliced = true;
-    });
-    return { name: { name, span: nameSpan }, from, to, sliced, span: this.#from(first) };
-  });
+      const nameSpan = this.#spanOf(first, last);
+      let sliced = false;
+      let from: Expr | null = null;
+      let to: Expr | null = null;
+      this.OPTION(() => {
+        this.CONSUME(t.LBracket);
+        from = this.OPTION2(() => this.SUBRULE(this.expression)) ?? null;
+        this.CONSUME(t.Colon);
+        to = this.OPTION3(() => this.SUBRULE2(this.expression)) ?? null;
+        this.CONSUME(t.RBracket);
+        sliced = true;
+      });
+      return { name: { name, span: nameSpan }, from, to, sliced, span: this.#from(first) };
+    },
+    { recoveryValueFunc: (): DataReference => ({ name: noIdent, from: null, to: null, sliced: false, span: nowhere }) },
+  );
 
   readonly calibrateStatement = this.RULE("calibrateStatement", (): PlanStatement => {
     const first = this.CONSUME(kw.calibrate);
@@ -752,6 +867,7 @@ export class PlanParser extends EmbeddedActionsParser {
           },
         },
       ]),
+    missing,
   );
 }
 

@@ -37,18 +37,18 @@ else()
   set(CEC_KERNELS_HAVE_X86 OFF)
 endif()
 
-# cec_kernel_library(target emulate_avx512): the kernels as a static library. With emulate_avx512 the AVX-512 files are compiled for
-# AVX2 with SIMDe standing in for the missing instructions, for tests only (-O1, as inlining it all at -O3 takes minutes). Per-file flags hold in the calling directory, so call
-# it once in a directory.
+# cec_kernel_library(target emulate_avx512): the kernels as a static library. With emulate_avx512 it holds only the AVX-512 files, compiled for
+# AVX2 with SIMDe standing in for the missing instructions, for tests only (-O1, as inlining it all at -O3 takes minutes): link it before
+# cec_kernels, whose own AVX-512 objects then stay out. Per-file flags hold in the calling directory, so call it once in a directory.
 function(cec_kernel_library target emulate_avx512)
-  set(sources ${CEC_KERNEL_COMMON})
-  if(CEC_KERNELS_HAVE_X86)
-    list(APPEND sources ${CEC_KERNEL_AVX2} ${CEC_KERNEL_AVX512} ${CEC_KERNEL_AVX512VNNI})
-    set_source_files_properties(${CEC_KERNEL_AVX2} PROPERTIES COMPILE_OPTIONS "${CEC_AVX2_FLAGS}")
-    if(emulate_avx512)
-      set_source_files_properties(${CEC_KERNEL_AVX512} ${CEC_KERNEL_AVX512VNNI} PROPERTIES
-        COMPILE_OPTIONS "${CEC_AVX2_FLAGS};-Wno-psabi;-O1" COMPILE_DEFINITIONS CEC_EMULATE_AVX512)
-    else()
+  if(emulate_avx512)
+    set(sources ${CEC_KERNEL_AVX512} ${CEC_KERNEL_AVX512VNNI})
+    set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${CEC_AVX2_FLAGS};-Wno-psabi;-O1" COMPILE_DEFINITIONS CEC_EMULATE_AVX512)
+  else()
+    set(sources ${CEC_KERNEL_COMMON})
+    if(CEC_KERNELS_HAVE_X86)
+      list(APPEND sources ${CEC_KERNEL_AVX2} ${CEC_KERNEL_AVX512} ${CEC_KERNEL_AVX512VNNI})
+      set_source_files_properties(${CEC_KERNEL_AVX2} PROPERTIES COMPILE_OPTIONS "${CEC_AVX2_FLAGS}")
       # GCC 12 and older see uninitialized values inside their own AVX-512 headers.
       set(quiet "")
       if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)

@@ -1,0 +1,140 @@
+#include "cec/observer.h"
+
+#include <cmath>
+
+#include "program_builder.h"
+
+namespace cec::test {
+namespace {
+
+ProgramBuilder identity_of(DType type) {
+  ProgramBuilder b;
+  const int32_t x = b.input("x", type, {-1, 4});
+  b.output("y", b.op("identity", {x}, type, 2));
+  return b;
+}
+
+TensorStatistics observe(const std::vector<float>& values, const std::vector<size_t>& split, int threads, ObserverOptions options = {}) {
+  const std::shared_ptr<const Program> program = identity_of(DType::f32).load();
+  SessionOptions session_options;
+  session_options.threads = threads;
+  Session session(program, session_options);
+  Observer observer(program, {"x"}, options);
+  size_t at = 0;
+  for (const size_t rows : split) {
+    session.run({view(DType::f32, {static_cast<int64_t>(rows), 4}, values.data() + at)}, &observer);
+    at += rows * 4;
+  }
+  EXPECT_EQ(at, values.size());
+  return observer.read()[0];
+}
+
+TEST(Observer, MomentsAndHistogramOfARampAreTheClosedForm) {
+  std::vector<float> values(1024);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
+  ObserverOptions options;
+  options.bins = 64;
+  options.per_channel_min_max = true;
+  const TensorStatistics s = observe(values, {256}, 1, options);
+  EXPECT_EQ(s.count, uint64_t{1024});
+  EXPECT_EQ(s.min, 0.0);
+  EXPECT_EQ(s.max, 1023.0);
+  EXPECT_NEAR(s.mean, 511.5, 1e-9);
+  EXPECT_NEAR(s.std, std::sqrt((1024.0 * 1024.0 - 1) / 12), 1e-6);
+  EXPECT_EQ(s.histogram_lo, 0.0);
+  EXPECT_EQ(s.histogram_hi, 1024.0);
+  for (const uint64_t c : s.histogram) EXPECT_EQ(c, uint64_t{16});
+  for (size_t c = 0; c < 4; ++c) {
+    EXPECT_EQ(s.channel_min[c], static_cast<float>(c));
+    EXPECT_EQ(s.channel_max[c], static_cast<float>(1020 + c));
+  }
+}
+
+TEST(Observer, HistogramCountsAreThoseOfBinningAtTheFinalWidth) {
+  const std::vector<float> values = random_values<float>(40000, 3, -7, 90);
+  ObserverOptions options;
+  options.bins = 100;
+  const TensorStatistics s = observe(values, {10000}, 2, options);
+  const double width = (s.histogram_hi - s.histogram_lo) / 100;
+  std::vector<uint64_t> want(100, 0);
+  for (const float v : values) ++want[static_cast<size_t>(std::floor((static_cast<double>(v) - s.histogram_lo) / width))];
+  EXPECT_TRUE(want == s.histogram);
+  EXPECT_EQ(std::log2(width), std::floor(std::log2(width)));
+}
+
+TEST(Observer, NothingDependsOnThreadsAndCountsNotOnTheSplit) {
+  std::vector<float> values = random_values<float>(4 * 30000, 5, -2, 2);
+  // The range grows late, in steps, at both ends.
+  values[50000] = 1e-30f;
+  values[70000] = 900;
+  values[110000] = -123456;
+  const TensorStatistics whole = observe(values, {30000}, 1);
+  for (const int threads : {2, 3, 5}) {
+    const TensorStatistics s = observe(values, {30000}, threads);
+    EXPECT_TRUE(s.histogram == whole.histogram && s.mean == whole.mean && s.std == whole.std);
+  }
+  for (const std::vector<size_t>& split : {std::vector<size_t>{1, 29999}, {10000, 10000, 10000}, {29999, 1}, {7, 12493, 17500}}) {
+    const TensorStatistics s = observe(values, split, 2);
+    EXPECT_TRUE(s.histogram == whole.histogram);
+    EXPECT_EQ(s.histogram_lo, whole.histogram_lo);
+    EXPECT_EQ(s.histogram_hi, whole.histogram_hi);
+    EXPECT_EQ(s.count, whole.count);
+    EXPECT_EQ(s.min, whole.min);
+    EXPECT_EQ(s.max, whole.max);
+    EXPECT_NEAR(s.mean, whole.mean, 1e-9);  // sums in another order
+  }
+}
+
+TEST(Observer, NanAndInfinityAreCountedApart) {
+  const float inf = std::numeric_limits<float>::infinity();
+  const TensorStatistics s = observe({1, inf, -inf, std::nanf(""), 3, inf, 2, std::nanf("")}, {2}, 1);
+  EXPECT_EQ(s.count, uint64_t{3});
+  EXPECT_EQ(s.nan_count, uint64_t{2});
+  EXPECT_EQ(s.inf_count, uint64_t{3});
+  EXPECT_EQ(s.min, 1.0);
+  EXPECT_EQ(s.max, 3.0);
+  EXPECT_NEAR(s.mean, 2.0, 1e-12);
+}
+
+TEST(Observer, ExtremesOfTheFloatRangeStayExact) {
+  const float most = std::numeric_limits<float>::max(), least = std::numeric_limits<float>::denorm_min();
+  const TensorStatistics s = observe({most, -most, least, -least, 0, -0.0f, 1, -1}, {1, 1}, 1);
+  EXPECT_EQ(s.count, uint64_t{8});
+  uint64_t sum = 0;
+  for (const uint64_t c : s.histogram) sum += c;
+  EXPECT_EQ(sum, uint64_t{8});
+  EXPECT_LE(s.histogram_lo, -static_cast<double>(most));
+  EXPECT_GE(s.histogram_hi, static_cast<double>(most));
+  const TensorStatistics tiny = observe({least, 2 * least, 3 * least, 0}, {1}, 1);
+  EXPECT_EQ(tiny.count, uint64_t{4});
+  EXPECT_EQ(tiny.max, 3.0 * least);
+}
+
+TEST(Observer, ConstantAndEmptyDataAreFine) {
+  const TensorStatistics zeros = observe(std::vector<float>(16, 0.0f), {4}, 1);
+  EXPECT_EQ(zeros.std, 0.0);
+  EXPECT_LE(zeros.histogram_lo, 0.0);
+  const TensorStatistics none = observe({}, {0}, 1);
+  EXPECT_EQ(none.count, uint64_t{0});
+  EXPECT_EQ(none.histogram_hi, 0.0);
+}
+
+TEST(Observer, RejectsUnknownNamesBinsTypesAndForeignPrograms) {
+  const auto program = identity_of(DType::f32).load();
+  ObserverOptions few;
+  few.bins = 1;
+  EXPECT_EQ(code_of([&] { Observer(program, {"nobody"}, {}); }), std::string("CEC6007"));
+  EXPECT_EQ(code_of([&] { Observer(program, {"x"}, few); }), std::string("CEC6007"));
+  Session session(program, {});
+  Observer foreign(identity_of(DType::f32).load(), {"x"}, {});
+  const std::vector<float> x(4, 1);
+  EXPECT_EQ(code_of([&] { session.run({view(DType::f32, {1, 4}, x.data())}, &foreign); }), std::string("CEC6007"));
+  const auto wide = identity_of(DType::i64).load();
+  Session wide_session(wide, {});
+  Observer wide_observer(wide, {"x"}, {});
+  const std::vector<int64_t> y(4, 1);
+  EXPECT_EQ(code_of([&] { wide_session.run({view(DType::i64, {1, 4}, y.data())}, &wide_observer); }), std::string("CEC6007"));
+}
+
+}  // namespace
+}  // namespace cec::test

@@ -1,8 +1,18 @@
 import { z } from "zod";
-import { constantTensor, definePass, type Graph, isConstant, type Json, type Op, toNumbers, type Value } from "../../compiler/core/index.js";
+import {
+  constantTensor,
+  definePass,
+  type Graph,
+  isConstant,
+  type Json,
+  type Op,
+  type Tensor,
+  toNumbers,
+  type Value,
+} from "../../compiler/core/index.js";
 import { globPattern, int8Options, matcher, type Override } from "./options.js";
 import { type Rule, ruleOf } from "./rules.js";
-import type { EdgeSpec, ObservedSpec, OpSpec } from "./spec.js";
+import type { EdgeSpec, FixedSpec, ObservedSpec, OpSpec } from "./spec.js";
 import { weightScales } from "./weights.js";
 
 const options = z.object(int8Options).strict();
@@ -27,20 +37,27 @@ export const annotateInt8 = definePass({
   statistics: { quantized: "ops that will run on INT8", float: "ops that stay in float" },
   run({ graph, options: o, rewrite, count, decide, warn }) {
     const settings = settingsFor(graph, o, warn);
-    const chosen = chooseOps(graph, settings, (op, reason) => {
+    const chosen = chooseOps(graph, settings, o.profile, (op, reason) => {
       count("float");
       decide(op, "float", reason);
     });
     const groups = shareParameters(graph, chosen);
     const floatEdges = o.profile === "tensorrt" ? residualEdges(graph, chosen) : new Set<string>();
-    const specOf = (v: Value): EdgeSpec => {
+    const specOf = (v: Value): EdgeSpec | null => {
       const root = groups.root(v);
+      const names = groups.members(root).flatMap((m) => [m.name, m.producer?.name ?? ""]);
+      // A table that is only read from: what is read has the table's parameters.
+      if (isConstant(root)) return constantSpec(root, o, settings.of(names));
       if (root !== v) return { kind: "sharedWith", value: root.name };
-      return observedSpec(o, settings.of([v.name, v.producer?.name ?? ""]));
+      // Settings for any of the values that share a range are settings for the range.
+      return observedSpec(o, settings.of(names));
     };
     for (const op of graph.ops) {
       const rule = chosen.get(op);
-      if (rule === undefined) continue;
+      if (rule === undefined) {
+        if (op.kind === "conv_transpose") storeWeights(op);
+        continue;
+      }
       const own = settings.of([op.name, ...op.outputs.map((v) => v.name)]);
       const inputs: (EdgeSpec | null)[] = op.inputs.map(() => null);
       for (const i of dataOperands(op, rule)) {
@@ -50,12 +67,7 @@ export const annotateInt8 = definePass({
       if (rule.kind === "weighted") {
         const w = constantTensor(op.inputs[1]);
         if (w === null) continue;
-        const perChannel = (own.weights ?? o.weights) === "per_channel";
-        const axis = perChannel ? rule.weightAxis(op.attrs, w.dims.length) : null;
-        // A transposed convolution in groups has its output channels spread over both first axes: one scale for all.
-        const grouped = op.kind === "conv_transpose" && (op.attrs["group"] ?? 1) !== 1;
-        const scale = weightScales(w, grouped ? null : axis);
-        inputs[1] = { kind: "fixed", type: "i8", scale, zeroPoint: scale.map(() => 0), axis: grouped ? null : axis };
+        inputs[1] = weightSpec(op, w, own.weights ?? o.weights);
         if (op.inputs[2] != null && o.profile !== "tensorrt")
           inputs[2] = { kind: "derivedFrom", from: [(op.inputs[0] as Value).name, (op.inputs[1] as Value).name] };
       }
@@ -68,8 +80,40 @@ export const annotateInt8 = definePass({
       count("quantized");
       decide(op, "int8", describe(rule, spec));
     }
+
+    /** ONNX Runtime and our engine run transposed convolutions in float: their weights can still be stored in 8 bits. */
+    function storeWeights(op: Op): void {
+      const names = [op.name, ...op.outputs.map((v) => v.name)];
+      const w = constantTensor(op.inputs[1]);
+      if (o.profile !== "cpu" || w === null || !finiteF32(w) || isKept(settings, names)) return;
+      const weights = weightSpec(op, w, settings.of(names).weights ?? o.weights);
+      const spec: OpSpec = { inputs: op.inputs.map((_, i) => (i === 1 ? weights : null)), outputs: op.outputs.map(() => null) };
+      rewrite.annotate(op, "quant", spec as unknown as Json, "weights are stored as i8");
+      decide(op, "weights only", "weights i8; no CPU target has an integer transposed convolution, so it runs in float");
+    }
   },
 });
+
+const finiteF32 = (t: Tensor): boolean => t.type === "f32" && t.data.length > 0 && toNumbers(t).every(Number.isFinite);
+
+const isKept = (settings: Settings, names: readonly string[]): boolean =>
+  names.some((n) => n !== "" && settings.keep(n)) || settings.of(names).keep === true;
+
+function weightSpec(op: Op, w: Tensor, granularity: "per_channel" | "per_tensor"): FixedSpec {
+  const rule = ruleOf(op.kind);
+  // A transposed convolution in groups has its output channels spread over both first axes: one scale for all.
+  const grouped = op.kind === "conv_transpose" && (op.attrs["group"] ?? 1) !== 1;
+  const axis = rule.kind === "weighted" && granularity === "per_channel" && !grouped ? rule.weightAxis(op.attrs, w.dims.length) : null;
+  const scale = weightScales(w, axis);
+  return { kind: "fixed", type: "i8", scale, zeroPoint: scale.map(() => 0), axis };
+}
+
+/** Values of the result along the axis of the output channels. */
+function outputChannels(op: Op, w: Tensor): number {
+  if (op.kind === "conv_transpose") return (w.dims[1] as number) * Number(op.attrs["group"] ?? 1);
+  const rule = ruleOf(op.kind);
+  return rule.kind === "weighted" ? (w.dims[rule.weightAxis(op.attrs, w.dims.length)] as number) : 0;
+}
 
 const describe = (rule: Rule, spec: OpSpec): string => {
   const w = spec.inputs[1];
@@ -132,14 +176,14 @@ function constantSpec(v: Value, o: Options, own: Override): EdgeSpec | null {
 }
 
 /** The ops that run on INT8, with their rules. */
-function chooseOps(graph: Graph, settings: Settings, refuse: (op: Op, reason: string) => void): Map<Op, Rule> {
+function chooseOps(graph: Graph, settings: Settings, profile: Options["profile"], refuse: (op: Op, reason: string) => void): Map<Op, Rule> {
   const chosen = new Map<Op, Rule>();
   const reasons = new Map<Op, string>();
   for (const op of [...graph.ops].reverse()) {
     if (op.kind === "constant") continue;
     const rule = ruleOf(op.kind);
     const names = [op.name, ...op.outputs.map((v) => v.name)];
-    const reason = whyFloat(graph, op, rule, names, settings, chosen);
+    const reason = whyFloat(graph, op, rule, names, settings, chosen, profile);
     if (reason === null) chosen.set(op, rule);
     else reasons.set(op, reason);
   }
@@ -150,9 +194,17 @@ function chooseOps(graph: Graph, settings: Settings, refuse: (op: Op, reason: st
   return chosen;
 }
 
-function whyFloat(graph: Graph, op: Op, rule: Rule, names: readonly string[], settings: Settings, chosen: ReadonlyMap<Op, Rule>): string | null {
+function whyFloat(
+  graph: Graph,
+  op: Op,
+  rule: Rule,
+  names: readonly string[],
+  settings: Settings,
+  chosen: ReadonlyMap<Op, Rule>,
+  profile: Options["profile"],
+): string | null {
   if (rule.kind === "float") return rule.reason;
-  if (names.some((n) => n !== "" && settings.keep(n)) || settings.of(names).keep === true) return "the plan keeps it in float";
+  if (isKept(settings, names)) return "the plan keeps it in float";
   if (!isF32(op.inputs[0]) || !isF32(op.outputs[0])) return "its operands are no f32 tensors";
   if (rule.kind === "weighted") {
     const w = op.inputs[1];
@@ -161,18 +213,24 @@ function whyFloat(graph: Graph, op: Op, rule: Rule, names: readonly string[], se
     if (data === null || data.data.length === 0) return "its weights are empty";
     if (!toNumbers(data).every(Number.isFinite)) return "its weights hold NaN or infinity";
     if (op.kind === "matmul" && data.dims.length !== 2) return "its weights are no matrix";
+    if (op.inputs[3] != null) return "a residual add was fused into it: `fuse` without `residual` keeps the add apart";
     if (op.inputs[2] != null && !isConstant(op.inputs[2])) return "its bias is computed";
+    const bias = constantTensor(op.inputs[2] ?? null);
+    if (bias !== null && !finiteF32(bias)) return "its bias holds NaN or infinity";
     if (op.kind === "gemm") {
       if (op.attrs["transA"] === 1) return "its first operand is transposed";
       if ((op.attrs["alpha"] ?? 1) !== 1 || (op.attrs["beta"] ?? 1) !== 1) return "it scales its operands";
-      const c = constantTensor(op.inputs[2] ?? null);
-      if (c !== null && c.dims.length !== 1) return "its bias is no vector";
     }
-    if (op.kind === "conv_transpose") return "ONNX has no integer transposed convolution";
+    if (bias !== null && (bias.dims.length !== 1 || bias.data.length !== outputChannels(op, data)))
+      return "its bias is no vector of one value per output channel";
+    if (op.kind === "conv_transpose" && profile === "cpu") return "no CPU target has an integer transposed convolution";
     return null;
   }
   if (rule.kind === "elementwise" && op.inputs.some((v) => isConstant(v)))
     return "one operand is a constant: the op is cheap in float and would lose its exact value";
+  if (dataOperands(op, rule).some((i) => isConstant(op.inputs[i] ?? null) && !finiteF32(constantTensor(op.inputs[i]) as Tensor)))
+    return "a constant operand is empty, or holds NaN or infinity";
+  if (op.kind === "pad" && op.inputs[2] != null && !isZero(op.inputs[2])) return "its padding value may lie outside the range of its operand";
   if (op.kind === "resize" && (op.attrs["mode"] ?? "nearest") !== "nearest") return "interpolation stays in float";
   if (op.kind === "pad" && (op.attrs["mode"] ?? "constant") !== "constant") return "this padding mode stays in float";
   if (op.outputs.length > 1) return "it has several results";
@@ -186,6 +244,11 @@ function wantsResult(graph: Graph, op: Op, rule: Rule, chosen: ReadonlyMap<Op, R
   if (rule.kind !== "weighted" || op.kind === "conv") return true;
   return graph.users(op.outputs[0] as Value).some((u) => chosen.has(u));
 }
+
+const isZero = (v: Value): boolean => {
+  const t = constantTensor(v);
+  return t !== null && toNumbers(t).every((e) => e === 0);
+};
 
 const edgeKey = (op: Op, i: number): string => `${op.outputs[0]?.name}<${i}`;
 const resultKey = (op: Op): string => `${op.outputs[0]?.name}>`;
@@ -209,7 +272,7 @@ function residualEdges(graph: Graph, chosen: ReadonlyMap<Op, Rule>): Set<string>
 }
 
 /** Groups of values that share parameters: through ops that move elements, and across concat. The root is the value of widest range. */
-function shareParameters(graph: Graph, chosen: ReadonlyMap<Op, Rule>): { root(v: Value): Value } {
+function shareParameters(graph: Graph, chosen: ReadonlyMap<Op, Rule>): { root(v: Value): Value; members(root: Value): readonly Value[] } {
   const parent = new Map<Value, Value>();
   const root = (v: Value): Value => {
     let r = v;
@@ -227,5 +290,7 @@ function shareParameters(graph: Graph, chosen: ReadonlyMap<Op, Rule>): { root(v:
     // The joined result holds all operands' values: its range covers theirs.
     else if (rule?.kind === "joined") for (const v of op.inputs) if (v !== null && !isConstant(v)) attach(v, y);
   }
-  return { root };
+  const groups = new Map<Value, Value[]>();
+  for (const v of parent.keys()) groups.set(root(v), [...(groups.get(root(v)) ?? []), v]);
+  return { root, members: (v) => [v, ...(groups.get(v) ?? [])] };
 }

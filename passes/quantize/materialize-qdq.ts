@@ -160,15 +160,19 @@ export const materializeQdq = definePass({
     function quantizeActivation(v: Value, spec: FixedSpec, everywhere: boolean, readers: readonly Op[]): void {
       const order = new Map(graph.ops.map((op, i) => [op, i]));
       const users = everywhere ? graph.users(v) : [...readers];
+      // Behind the last op nothing stands to insert before: the producer is moved up again below.
+      const last = users.length === 0 && afterProducer(graph, v) === null;
       const anchor =
         users.reduce<Op | null>((a, u) => (a === null || (order.get(u) as number) < (order.get(a) as number) ? u : a), null) ??
-        afterProducer(graph, v);
+        afterProducer(graph, v) ??
+        v.producer;
       if (anchor === null) return;
       rewrite.patch(anchor, `%${v.name} stored as ${spec.type}`, (edit) => {
         const operands = [scaleConstant(edit, spec.scale, null), zeroConstant(edit, spec)];
         const q = edit.insert("quantize_linear", [v, ...operands], { outputNames: [`${v.name}.q`] });
         const dq = edit.insert("dequantize_linear", [q.outputs[0] as Value, ...operands], { outputNames: [`${v.name}.dq`] });
         const y = dq.outputs[0] as Value;
+        if (last && v.producer !== null) graph.moveBefore(v.producer, q);
         for (const user of users) user.inputs.forEach((u, i) => u === v && edit.setInput(user, i, y));
         if (everywhere) graph.outputs.forEach((o, i) => o.value === v && graph.setOutput(i, y));
       });

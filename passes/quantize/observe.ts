@@ -4,8 +4,17 @@ import type { RangeMethod } from "./options.js";
 import { chooseRange, paramsOf, type Range } from "./ranges.js";
 import { type EdgeSpec, type FixedSpec, type ObservedSpec, type OpSpec, readSpec } from "./spec.js";
 
-/** Samples in one run of calibration: enough to keep the kernels busy, few enough for small memory. */
-const BATCH = 8;
+/** Samples in one run of calibration, and elements of input in them: enough to keep the kernels busy, few enough for small memory. */
+const MOST_SAMPLES = 8;
+const BATCH_ELEMENTS = 2 ** 18;
+
+function batchFor(graph: Graph): number {
+  const sample = graph.inputs.reduce((n, v) => {
+    const shape = v.type.kind === "tensor" ? (v.type.shape ?? []) : [];
+    return n + shape.slice(1).reduce<number>((p, d) => p * (typeof d === "number" ? d : 1), 1);
+  }, 0);
+  return Math.max(1, Math.min(MOST_SAMPLES, Math.floor(BATCH_ELEMENTS / Math.max(1, sample))));
+}
 
 /**
  * Runs the graph on the calibration samples, one pass, and turns observed specs into fixed ones. Statistics stream into histograms of constant size, so memory
@@ -31,7 +40,7 @@ export const observe = definePass({
     }
     let done = 0;
     async function* batches() {
-      for await (const feeds of calibration!.batches({ batch: BATCH })) {
+      for await (const feeds of calibration!.batches({ batch: batchFor(graph) })) {
         if (signal?.aborted) fail("CEC1005", { message: "calibration was interrupted" });
         yield feeds;
         const first = Object.values(feeds)[0];
@@ -41,6 +50,7 @@ export const observe = definePass({
     }
     const statistics = await executor.observe(graph, names, batches(), { bins: options.bins });
     count("samples", done);
+    if (done === 0) fail("CEC4006", { message: "the calibration data holds no sample", help: "check the slice of the data that `calibrate` names" });
     const fixed = fixSpecs(specs, statistics, (name) => {
       count("values");
       const s = statistics.get(name);

@@ -5,9 +5,44 @@ import { quantizeWeights, weightScales } from "./weights.js";
 
 const finite = (t: Tensor): boolean => t.data.length > 0 && toNumbers(t).every(Number.isFinite);
 
+/** Operands that hold weights, with the axis of one scale each: output channels, or rows of a table. */
+function weightOperands(op: Op): readonly { readonly index: number; readonly axis: (rank: number) => number | null }[] {
+  const fixed = (index: number, axis: number | null) => ({ index, axis: () => axis });
+  switch (op.kind) {
+    case "conv":
+      return [fixed(1, 0)];
+    case "conv_transpose":
+      // In groups, output channels are spread over both first axes: one scale for all.
+      return [fixed(1, (op.attrs["group"] ?? 1) === 1 ? 1 : null)];
+    case "gemm":
+      return [fixed(1, op.attrs["transB"] === 1 ? 0 : 1)];
+    case "matmul":
+      return [{ index: 1, axis: (rank) => rank - 1 }];
+    case "lstm":
+    case "gru":
+    case "rnn":
+      // [directions, gates * hidden, …]
+      return [fixed(1, 1), fixed(2, 1)];
+    case "gather":
+      return op.attrs["axis"] === undefined || op.attrs["axis"] === 0 ? [fixed(0, 0)] : [];
+    default:
+      return [];
+  }
+}
+
+const floatReasons: Readonly<Record<string, string>> = {
+  conv: "weights i8; the convolution runs in float, since its activations were not calibrated",
+  conv_transpose: "weights i8; the convolution runs in float, since its activations were not calibrated",
+  lstm: "weights i8; the recurrence runs in float",
+  gru: "weights i8; the recurrence runs in float",
+  rnn: "weights i8; the recurrence runs in float",
+  gather: "the table is stored in i8, rows are float when they are read",
+};
+
 /**
  * INT8 without calibration. Matrix products with constant weights run on integers with the range of each input taken at run time (DynamicQuantizeLinear,
- * MatMulInteger); convolutions keep float arithmetic over weights stored in i8, since integer convolution with run-time ranges is slower than float on CPUs.
+ * MatMulInteger); convolutions, recurrent ops and embedding tables keep float arithmetic over weights stored in i8: integer convolution with run-time ranges is
+ * slower than float on CPUs, and ONNX has no integer form of the others that all runtimes know. Every other op with large float constants is in the decision log.
  */
 export const quantizeDynamic = definePass({
   name: "quantize-dynamic",
@@ -26,22 +61,23 @@ export const quantizeDynamic = definePass({
   statistics: { dynamic: "matrix products on integers", stored: "weights stored as i8, arithmetic in float" },
   run({ graph, options: o, rewrite, count, decide }) {
     const kept = matcher(o.keep);
-    for (const op of graph.opsOf("conv", "conv_transpose", "gemm", "matmul")) {
-      const w = constantTensor(op.inputs[1]);
-      const wv = op.inputs[1] as Value;
-      const reason = [op.name, ...op.outputs.map((v) => v.name)].some((n) => n !== "" && kept(n))
-        ? "the plan keeps it in float"
-        : w === null || w.type !== "f32"
-          ? "its second operand is no f32 constant"
-          : w.data.length < o.minElements
-            ? `its weights have only ${w.data.length} elements`
-            : !finite(w)
-              ? "its weights hold NaN or infinity"
-              : null;
-      if (reason !== null || w === null) {
-        decide(op, "float", reason ?? "");
+    const nameOf = (op: Op): boolean => [op.name, ...op.outputs.map((v) => v.name)].some((n) => n !== "" && kept(n));
+    for (const op of [...graph.ops]) {
+      if (op.kind === "constant") continue;
+      const operands = weightOperands(op).filter(({ index }) => op.inputs[index] != null);
+      if (operands.length === 0) {
+        const large = op.inputs.map(constantTensor).find((t) => t?.type === "f32" && t.data.length >= o.minElements);
+        if (large != null) decide(op, "float", `no rule stores the constants of ${op.kind} in 8 bits`, large.data.length);
         continue;
       }
+      const reasons = operands.map(({ index }) => whyFloat(op, constantTensor(op.inputs[index])));
+      const reason = nameOf(op) ? "the plan keeps it in float" : reasons.find((r) => r !== null);
+      if (reason != null) {
+        // Tables that are looked up in computed or integer values are no weights: nothing to say.
+        if (op.kind !== "gather" || constantTensor(op.inputs[0])?.type === "f32") decide(op, "float", reason);
+        continue;
+      }
+      const w = constantTensor(op.inputs[1]) as Tensor;
       const matrix =
         (op.kind === "gemm" || op.kind === "matmul") &&
         w.dims.length === 2 &&
@@ -49,32 +85,28 @@ export const quantizeDynamic = definePass({
         (op.attrs["alpha"] ?? 1) === 1 &&
         (op.attrs["beta"] ?? 1) === 1;
       if (o.matmul && matrix) {
-        integerProduct(op, wv, w);
+        integerProduct(op, op.inputs[1] as Value, w);
         count("dynamic");
         decide(op, "dynamic int8", "weights i8, the range of the activation is taken at run time");
       } else {
-        storedWeights(op, wv, w);
+        for (const { index, axis } of operands) {
+          const t = constantTensor(op.inputs[index]) as Tensor;
+          storedWeights(op, index, t, o.weights === "per_tensor" ? null : axis(t.dims.length));
+        }
         count("stored");
-        decide(
-          op,
-          "weights only",
-          op.kind.startsWith("conv")
-            ? "weights i8; the convolution runs in float, since its activations were not calibrated"
-            : "weights i8, arithmetic in float",
-        );
+        decide(op, "weights only", floatReasons[op.kind] ?? "weights i8, arithmetic in float");
       }
     }
 
-    function storedWeights(op: Op, wv: Value, w: Tensor): void {
-      const rows = op.kind === "conv" || (op.kind === "gemm" && op.attrs["transB"] === 1);
-      const axis =
-        o.weights === "per_tensor" || (op.kind === "conv_transpose" && (op.attrs["group"] ?? 1) !== 1)
-          ? null
-          : rows
-            ? 0
-            : op.kind === "conv_transpose"
-              ? 1
-              : w.dims.length - 1;
+    function whyFloat(op: Op, w: Tensor | null): string | null {
+      const what = op.kind === "gather" ? "its table is" : op.kind === "matmul" ? "its second operand is" : "its weights are";
+      if (w === null || w.type !== "f32") return `${what} no f32 constant`;
+      if (w.data.length < o.minElements) return `its weights have only ${w.data.length} elements`;
+      return finite(w) ? null : "its weights hold NaN or infinity";
+    }
+
+    function storedWeights(op: Op, index: number, w: Tensor, axis: number | null): void {
+      const wv = op.inputs[index] as Value;
       const scale = weightScales(w, axis);
       rewrite.patch(op, "weights stored as i8", (edit) => {
         const q = edit.constant(`${wv.name}.q`, quantizeWeights(w, scale, axis));
@@ -88,7 +120,7 @@ export const quantizeDynamic = definePass({
           ),
         );
         const dq = edit.insert("dequantize_linear", [q, s, zero], { attrs: axis === null ? {} : { axis }, outputNames: [`${wv.name}.dq`] });
-        edit.setInput(op, 1, dq.outputs[0] as Value);
+        edit.setInput(op, index, dq.outputs[0] as Value);
         if (wv.producer !== null) edit.eraseDead(wv.producer);
       });
     }

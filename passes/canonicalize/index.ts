@@ -66,7 +66,8 @@ export const canonicalize = definePass({
 export const fuse = definePass({
   name: "fuse",
   summary: "Recognize decomposed ops and fuse activations",
-  description: "Expands to fuse-layer-norm, fuse-gelu, fuse-hard-swish, fuse-matmul-add, fuse-activation, and with `residual: true` fuse-residual.",
+  description:
+    "Expands to eliminate-dead-code, fuse-layer-norm, fuse-gelu, fuse-hard-swish, fuse-matmul-add, fuse-activation, with `residual: true` fuse-residual, and eliminate-dead-code again.",
   from: "float",
   to: "float",
   keeps: "values",
@@ -77,6 +78,8 @@ export const fuse = definePass({
     .strict(),
   statistics: {},
   expand: ({ residual }) => [
+    // Dead readers would look like readers, and stop fusions.
+    call(eliminateDeadCode),
     // Before activations: their patterns hold clips and adds that would be fused away.
     call(fuseLayerNorm),
     call(fuseGelu),

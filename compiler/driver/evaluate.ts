@@ -1,8 +1,8 @@
 /** Runs several sessions over one data set, batch by batch, and counts metrics against one of them. */
-import { type Feeds, fail, type GraphSession, type Tensor } from "../core/index.js";
+import { type Feeds, fail, type GraphSession, type Tensor, toNumbers } from "../core/index.js";
 import type { BoundData } from "./feeds.js";
 import { firstSamples } from "./feeds.js";
-import { createMetricCounter, type MetricValues } from "./metrics.js";
+import { argmax, createMetricCounter, type MetricValues } from "./metrics.js";
 
 export interface Evaluated {
   readonly values: MetricValues;
@@ -14,6 +14,8 @@ export interface Evaluated {
 export interface EvaluateOptions {
   /** Name of the session that agreement, flips, cosine, SQNR and MSE are measured against. */
   readonly reference?: string;
+  /** Name of the session whose predictions (index of the highest output, one a sample) are wanted. */
+  readonly predictions?: string;
   /** Output that is judged, by its name in the model. */
   readonly output: string;
   readonly limit?: number;
@@ -24,10 +26,12 @@ export interface EvaluateOptions {
 /** Elements of input in one batch: keeps the memory of evaluation bounded whatever the image size. */
 const BATCH_ELEMENTS = 2 ** 18;
 
+const MOST_SAMPLES = 16;
+
 /** Samples in one run for a model with a free batch axis. */
 export function batchFor(bound: BoundData): number {
   const sample = Object.values(bound.data.shapes).reduce((n, s) => n + s.reduce((a, b) => a * b, 1), 0);
-  return Math.max(1, Math.min(64, Math.floor(BATCH_ELEMENTS / Math.max(1, sample))));
+  return Math.max(1, Math.min(MOST_SAMPLES, Math.floor(BATCH_ELEMENTS / Math.max(1, sample))));
 }
 
 function checkLabels(labels: Int32Array, output: Tensor, data: string): void {
@@ -44,17 +48,18 @@ function checkLabels(labels: Int32Array, output: Tensor, data: string): void {
 
 /**
  * One pass over the data; sessions take turns on each batch, so that what is held is one batch and the counters.
- * @returns metrics by session name
+ * @returns metrics by session name, and the predictions that were asked for
  */
 export async function evaluate(
   bound: BoundData,
   sessions: Readonly<Record<string, GraphSession>>,
   options: EvaluateOptions,
-): Promise<Record<string, Evaluated>> {
+): Promise<{ readonly results: Record<string, Evaluated>; readonly predictions: Int32Array }> {
   const { reference, output, limit = bound.data.size, signal, onProgress } = options;
   const names = Object.keys(sessions).sort((a, b) => Number(b === reference) - Number(a === reference));
   const counters = Object.fromEntries(names.map((n) => [n, createMetricCounter()]));
   const total = Math.min(limit, bound.data.size);
+  const predictions = new Int32Array(options.predictions === undefined ? 0 : total);
   let done = 0;
   for await (const b of bound.batches(batchFor(bound), limit)) {
     if (signal?.aborted) fail("CEC1005", { message: "evaluation was interrupted" });
@@ -68,17 +73,27 @@ export async function evaluate(
       const labels = b.labels?.subarray(0, b.count) ?? null;
       if (labels !== null && name === names[0]) checkLabels(labels, y, bound.data.name);
       if (name === reference) wanted = y;
+      if (name === options.predictions) topIndices(y, predictions, done);
       counters[name]?.add(y, wanted, labels);
     }
     done += b.count;
     onProgress?.(done / Math.max(1, total), `${done} of ${total} samples`);
   }
-  return Object.fromEntries(
+  const results = Object.fromEntries(
     names.map((n): [string, Evaluated] => {
       const c = counters[n] as ReturnType<typeof createMetricCounter>;
       return [n, { values: c.read(), samples: c.samples, nonFinite: c.nonFinite }];
     }),
   );
+  return { results, predictions };
+}
+
+/** Index of the highest value of each sample. */
+function topIndices(y: Tensor, out: Int32Array, at: number): void {
+  const n = y.dims[0] ?? 1;
+  const width = n === 0 ? 0 : y.data.length / n;
+  const values = toNumbers(y);
+  for (let i = 0; i < n && at + i < out.length; i++) out[at + i] = argmax(values, i * width, width);
 }
 
 /** The first batch of one sample: what latency is measured on. */

@@ -1,7 +1,7 @@
 /** Plan files, checked against everything that the driver knows. */
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
-import { type CheckedFile, checkFile, type Declarations } from "../../dsl/index.js";
+import type { CheckedFile, Declarations } from "../../dsl/index.js";
 import { passes } from "../../passes/index.js";
 import { CecError, type PassDefinition } from "../core/index.js";
 import { dataKinds } from "./data/index.js";
@@ -53,8 +53,11 @@ export const passOf = (name: string, plugin: string | undefined): PassDefinition
   (plugin === undefined ? passes.get(name) : plugins.get(plugin)?.get(name)) as PassDefinition;
 
 /** Checks a plan file. Faults stand in the result's diagnostics. */
-export const openPlan = (path: string, set: Readonly<Record<string, string>> = {}): Promise<CheckedFile> =>
-  checkFile(path, { declarations, set, env: process.env, loadPlugin });
+export async function openPlan(path: string, set: Readonly<Record<string, string>> = {}): Promise<CheckedFile> {
+  // Loaded when a plan is read: the parser's tables take time and memory that commands on models alone need not spend.
+  const { checkFile } = await import("../../dsl/index.js");
+  return checkFile(path, { declarations, set, env: process.env, loadPlugin });
+}
 
 /** Texts of the plan files that were read, for messages with source lines. */
 const texts = new Map<string, string>();

@@ -1,7 +1,7 @@
 /** Models by path: ONNX files, IR text, and models of the language (`FILE.cplan#NAME`). */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, extname } from "node:path";
-import { type CheckedFile, elaborate, type Literal } from "../../dsl/index.js";
+import type { CheckedFile, Literal } from "../../dsl/index.js";
 import {
   blobsOf,
   CecError,
@@ -85,7 +85,7 @@ export async function loadModel(path: string, set: Readonly<Record<string, strin
           help: `name one: ${file}#${names[0] ?? "NAME"}`,
         });
       }
-      const graph = elaborateModel(checked, wanted, {}, 0);
+      const graph = await elaborateModel(checked, wanted, {}, 0);
       return { graph, path, format: "model", bytes: onnxBytes(graph) };
     }
     default:
@@ -97,7 +97,8 @@ export async function loadModel(path: string, set: Readonly<Record<string, strin
 }
 
 /** The same IR as from an ONNX file, with weights drawn from the seed. */
-export function elaborateModel(file: CheckedFile, name: string, args: Readonly<Record<string, Literal>>, seed: number): Graph {
+export async function elaborateModel(file: CheckedFile, name: string, args: Readonly<Record<string, Literal>>, seed: number): Promise<Graph> {
+  const { elaborate } = await import("../../dsl/index.js");
   const b = graphBuilder(name);
   const diagnostics: Diagnostic[] = [];
   const ok = elaborate<Value>(

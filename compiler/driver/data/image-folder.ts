@@ -1,7 +1,6 @@
 /** Images in a folder with labels in a CSV file, decoded by sharp (JPEG, PNG, WebP). Without a CSV, files of class folders or unlabelled files in name order. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import sharp from "sharp";
 import { z } from "zod";
 import { fail } from "../../core/index.js";
 import type { Dataset } from "./dataset.js";
@@ -98,6 +97,8 @@ export async function openImageFolder(name: string, o: z.infer<typeof imageFolde
   const items = entries(o, what);
   if (items.length === 0)
     fail("CEC5001", { message: `${what}: no JPEG, PNG or WebP files in ${o.path}`, help: "check the path in the `data` block" });
+  // Loaded here: only image folders need its decoders.
+  const { default: sharp } = await import("sharp");
   const channels = o.channels === "gray" ? 1 : 3;
   const table = pixelTable(o, channels);
   const decode = async (file: string): Promise<{ pixels: Uint8Array; height: number; width: number }> => {

@@ -56,9 +56,9 @@ export function addBisect(program: Command): void {
       const isGood = async (graph: Graph): Promise<boolean> => {
         const after = await (await chooseEngine(graph, o.engine, o.threads)).executor.prepare(graph);
         try {
-          const r = await evaluate(data, { before, after }, { reference: "before", output, limit: o.samples });
+          const { results } = await evaluate(data, { before, after }, { reference: "before", output, limit: o.samples });
           const value =
-            r["after"]?.values[o.metric] ??
+            results["after"]?.values[o.metric] ??
             fail("CEC7003", { message: `${o.metric} cannot be measured on ${data.data.name}`, help: "choose agreement, flips or sqnr" });
           note(`${o.metric} ${value}`);
           return metrics[o.metric].higherIsBetter ? value >= o.bound : value <= o.bound;

@@ -74,7 +74,7 @@ export function addEval(program: Command): void {
         if (o.against === undefined && comparing.length > 0)
           fail("CEC1001", { message: `${comparing.join(", ")} compares with a source model`, help: "add --against SOURCE" });
         const output = model.graph.outputs[0]?.name ?? fail("CEC1004", { message: "the model has no outputs" });
-        const result = await evaluate(bindData(data, model.graph), sessions, {
+        const { results: result } = await evaluate(bindData(data, model.graph), sessions, {
           output,
           ...(o.against === undefined ? {} : { reference: "source" }),
           ...(o.samples === undefined ? {} : { limit: o.samples }),

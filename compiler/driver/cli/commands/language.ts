@@ -1,6 +1,5 @@
 import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
-import { format } from "../../../../dsl/index.js";
 import { codes, fail, isCode } from "../../../core/index.js";
 import { writeFileAtomic } from "../../files.js";
 import { openPlan, rememberText, throwErrors } from "../../language.js";
@@ -35,7 +34,8 @@ export function addFmt(program: Command): void {
     .argument("<file...>", "plan files (.cplan)")
     .option("--check", "change nothing; exit code 1 where a file is not formatted")
     .option("--stdout", "print instead of writing")
-    .action((paths: readonly string[], o: { readonly check?: true; readonly stdout?: true }) => {
+    .action(async (paths: readonly string[], o: { readonly check?: true; readonly stdout?: true }) => {
+      const { format } = await import("../../../../dsl/index.js");
       let unformatted = 0;
       for (const path of paths) {
         const before = readText(path);

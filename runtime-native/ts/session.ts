@@ -132,7 +132,9 @@ function orderFeeds(inputs: readonly TensorInfo[], feeds: Readonly<Record<string
     const feed = feeds[name];
     if (feed === undefined)
       fail("CEC6005", { message: `the input "${name}" is missing`, help: `give ${inputs.map((i) => `"${i.name}"`).join(", ")}` });
-    if (!ArrayBuffer.isView(feed.data)) fail("CEC6005", { message: `the input "${name}" is no numeric tensor`, at: { tensor: name } });
+    // Callers in plain JavaScript may give anything.
+    if (feed === null || typeof feed !== "object" || !Array.isArray(feed.dims) || !ArrayBuffer.isView(feed.data))
+      fail("CEC6005", { message: `the input "${name}" is no numeric tensor`, at: { tensor: name } });
     return { type: feed.type, dims: feed.dims, data: feed.data };
   });
 }

@@ -47,6 +47,8 @@ export interface OpDefinition {
   readonly attrs: z.ZodType<Attrs>;
   /** Least and most operands; `Infinity` for variadic. */
   readonly inputs: readonly [min: number, max: number];
+  /** Operands below the minimum that may be absent all the same (a bias before an operand that is always there). */
+  readonly optional?: readonly number[];
   readonly outputs: readonly [min: number, max: number];
   infer(ctx: InferContext): Inferred;
   /** Cost with all dimensions known; absent: no arithmetic (data movement). */

@@ -127,7 +127,7 @@ function counts(op: Op, definition: OpDefinition, report: Report): boolean {
   const [least, most] = definition.inputs;
   const [few, many] = definition.outputs;
   const range = (a: number, b: number): string => (a === b ? `${a}` : b === Number.POSITIVE_INFINITY ? `at least ${a}` : `${a} to ${b}`);
-  const absent = op.inputs.slice(0, least).indexOf(null);
+  const absent = op.inputs.slice(0, least).findIndex((v, i) => v === null && definition.optional?.includes(i) !== true);
   const wrong = [
     op.inputs.length >= least && op.inputs.length <= most ? null : `${op.inputs.length} operands, ${range(least, most)} are allowed`,
     op.outputs.length >= few && op.outputs.length <= many ? null : `${op.outputs.length} results, ${range(few, many)} are allowed`,

@@ -14,6 +14,7 @@ export const cpuQconv = defineOp({
   summary: "8-bit convolution: x u8|i8 [N, H, W, C], w i8 [O, kh, kw, C/group], bias i32 [O]?, w_scale f32 [O] or [1]",
   attrs: attrs({ ...spatial, ...group, ...activation, ...params("x"), ...result, ...params("y", true) }),
   inputs: [4, 4],
+  optional: [2],
   outputs: [1, 1],
   infer(ctx) {
     needElem(ctx, 0, eightBit);

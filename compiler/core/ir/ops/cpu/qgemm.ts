@@ -13,6 +13,7 @@ export const cpuQgemm = defineOp({
   summary: "x u8|i8 [..., K] times w i8 [N, K] transposed, bias i32 [N]?, w_scale f32 [N] or [1]",
   attrs: attrs({ ...activation, ...params("x"), ...result, ...params("y", true) }),
   inputs: [4, 4],
+  optional: [2],
   outputs: [1, 1],
   infer(ctx) {
     needElem(ctx, 0, eightBit);

@@ -48,7 +48,9 @@ export const observe = definePass({
         progress(done / Math.max(1, calibration!.size), `calibrating, ${done} of ${calibration!.size} samples`);
       }
     }
-    const statistics = await executor.observe(graph, names, batches(), { bins: options.bins });
+    // Extremes alone need no histograms, which cost more than all else that is observed.
+    const extremes = [...specs.values()].every((e) => e.kind !== "observed" || e.range === "minmax");
+    const statistics = await executor.observe(graph, names, batches(), { bins: extremes ? 0 : options.bins });
     count("samples", done);
     if (done === 0) fail("CEC4006", { message: "the calibration data holds no sample", help: "check the slice of the data that `calibrate` names" });
     const fixed = fixSpecs(specs, statistics, (name) => {

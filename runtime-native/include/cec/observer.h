@@ -47,6 +47,7 @@ class StreamingHistogram {
 };
 
 struct ObserverOptions {
+  /// Bins of the histograms, from 2; 0 keeps none: extremes and moments only.
   int bins = 2048;
   /// Also keep the least and greatest value per index of the last axis (channels-last images, features).
   bool per_channel_min_max = false;

@@ -61,19 +61,9 @@ void StreamingHistogram::cover(float lo, float hi) {
 }
 
 void StreamingHistogram::add(const float* values, size_t n, uint64_t* into) const {
-  if (exponent_ >= -120 && exponent_ <= 126) {
-    // 2^-k is a normal f32, so the product is the exact quotient unless it underflows, where floor and a shift by first_ still agree
-    // for positive v; tiny negative v would round up to -0, hence the double product.
-    const double scale = std::ldexp(1.0, -exponent_);
-    const int32_t first = static_cast<int32_t>(first_);
-    for (size_t i = 0; i < n; ++i) {
-      const float v = values[i];
-      if (!(std::fabs(v) <= std::numeric_limits<float>::max())) continue;
-      const double scaled = static_cast<double>(v) * scale;
-      int32_t bin = static_cast<int32_t>(scaled);
-      bin -= static_cast<double>(bin) > scaled;
-      ++into[bin - first];
-    }
+  // The kernel's scale 2^-k must be a normal f32.
+  if (exponent_ >= -120 && exponent_ <= 120) {
+    kernels().stats->histogram(n, values, std::ldexp(1.0f, -exponent_), static_cast<int32_t>(first_), counts_.size(), into);
     return;
   }
   for (size_t i = 0; i < n; ++i) {
@@ -90,7 +80,7 @@ struct Observer::Slot {
   std::vector<MomentsF32> chunks;
   std::vector<std::vector<uint64_t>> partial;
   std::vector<float> converted;
-  explicit Slot(int bins) : histogram(bins) {}
+  explicit Slot(int bins) : histogram(std::max(bins, 2)) {}
 };
 
 Observer::Observer(std::shared_ptr<const Program> program, const std::vector<std::string>& names, ObserverOptions options)
@@ -104,7 +94,7 @@ Observer::Observer(std::shared_ptr<const Program> program, const std::vector<std
     slots_.push_back(std::make_unique<Slot>(options.bins));
     slots_.back()->name = name;
   }
-  if (slots_.empty()) StreamingHistogram check(options.bins);  // rejects wrong bins though nothing is watched
+  if (options.bins != 0) StreamingHistogram check(options.bins);  // rejects wrong bins though nothing is watched
 }
 
 Observer::~Observer() = default;
@@ -153,7 +143,7 @@ void Observer::update(int32_t tensor, const TensorType& type, const void* data, 
   slot.moments.sum += now.sum;
   slot.moments.sum_squares += now.sum_squares;
 
-  if (now.count != 0) {
+  if (now.count != 0 && options_.bins != 0) {
     slot.histogram.cover(now.min, now.max);
     slot.partial.resize(static_cast<size_t>(pool.size() - 1));
     for (std::vector<uint64_t>& counts : slot.partial) counts.assign(static_cast<size_t>(slot.histogram.bins()), 0);
@@ -205,7 +195,7 @@ std::vector<TensorStatistics> Observer::read() const {
     }
     row.histogram_lo = slot->histogram.lo();
     row.histogram_hi = slot->histogram.hi();
-    row.histogram = slot->histogram.read();
+    if (options_.bins != 0) row.histogram = slot->histogram.read();
     row.channel_min = slot->channel_min;
     row.channel_max = slot->channel_max;
     rows.push_back(std::move(row));

@@ -234,7 +234,7 @@ void bench_elements() {
     run(t.layout, p.layout, "transpose 64 x 1024 f32", [&] { t.layout->transpose(4, 64, 1024, x.data(), 1024, y.data(), 64); });
     MomentsF32 moments;
     run(t.stats, p.stats, "moments", [&] { t.stats->moments(n, x.data(), &moments); });
-    run(t.stats, p.stats, "histogram 2048", [&] { t.stats->histogram(n, x.data(), false, -5, 5, 2048, bins.data()); });
+    run(t.stats, p.stats, "histogram 2048", [&] { t.stats->histogram(n, x.data(), 128.0f, -1024, 2048, bins.data()); });
   }
 }
 

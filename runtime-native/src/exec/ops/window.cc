@@ -467,7 +467,6 @@ constexpr OpKind kOps[] = {
     {"lp_pool", 1, 1, 1, 1, create_op<Pool>},
     {"global_max_pool", 1, 1, 1, 1, create_op<Pool>},
     {"global_average_pool", 1, 1, 1, 1, create_op<Pool>},
-    {"global_lp_pool", 1, 1, 1, 1, create_op<Pool>},
 };
 
 }  // namespace

@@ -66,18 +66,13 @@ void moments(size_t n, const float* x, MomentsF32* io) {
 constexpr size_t kMaxTableBins = 2048;
 constexpr size_t kTables = 4;
 
-void histogram(size_t n, const float* x, bool absolute, float lo, float hi, size_t bins, uint64_t* counts) {
-  const float scale_value = static_cast<float>(bins) / (hi - lo);
-  const __m256 low = _mm256_set1_ps(lo), scale = _mm256_set1_ps(scale_value), last = _mm256_set1_ps(static_cast<float>(bins - 1));
-  const __m256 sign = _mm256_set1_ps(absolute ? -0.0f : 0.0f);
+void histogram(size_t n, const float* x, float scale_value, int32_t first_bin, size_t bins, uint64_t* counts) {
+  const __m256 scale = _mm256_set1_ps(scale_value);
+  const __m256i first = _mm256_set1_epi32(first_bin), none = _mm256_set1_epi32(static_cast<int>(bins));
   // Bins of 8 elements; `bins`, one past the end, for those that are not finite.
   const auto bins_of = [&](__m256 v) {
-    const __m256 finite = finite_mask(v);
-    v = _mm256_andnot_ps(sign, v);
-    __m256 t = _mm256_mul_ps(_mm256_sub_ps(v, low), scale);
-    t = _mm256_min_ps(_mm256_max_ps(t, _mm256_setzero_ps()), last);  // vmaxps gives its second operand, 0, for NaN
-    const __m256i index = _mm256_cvttps_epi32(t);
-    return _mm256_blendv_epi8(_mm256_set1_epi32(static_cast<int>(bins)), index, _mm256_castps_si256(finite));
+    const __m256i index = _mm256_sub_epi32(_mm256_cvttps_epi32(_mm256_floor_ps(_mm256_mul_ps(v, scale))), first);
+    return _mm256_blendv_epi8(none, index, _mm256_castps_si256(finite_mask(v)));
   };
   alignas(32) uint32_t index[8];
   if (bins <= kMaxTableBins && n >= bins) {

@@ -1,6 +1,9 @@
 // The reference.
 #include "stats_f32.h"
 
+#include <cassert>
+#include <cmath>
+
 namespace cec {
 namespace {
 
@@ -22,17 +25,14 @@ void moments(size_t n, const float* x, MomentsF32* io) {
   }
 }
 
-void histogram(size_t n, const float* x, bool absolute, float lo, float hi, size_t bins, uint64_t* counts) {
-  const float scale = static_cast<float>(bins) / (hi - lo), last = static_cast<float>(bins - 1);
+void histogram(size_t n, const float* x, float scale, int32_t first, size_t bins, uint64_t* counts) {
   for (size_t i = 0; i < n; ++i) {
-    float v = x[i];
-    if (!is_finite(v)) continue;
-    if (absolute && v < 0) v = -v;
-    float t = (v - lo) * scale;
-    t = t > 0.0f ? t : 0.0f;  // and NaN, where a huge range makes infinity times 0
-    t = t < last ? t : last;
-    ++counts[static_cast<size_t>(t)];
+    if (!is_finite(x[i])) continue;
+    const int32_t bin = static_cast<int32_t>(std::floor(x[i] * scale)) - first;
+    assert(bin >= 0 && static_cast<size_t>(bin) < bins);
+    ++counts[bin];
   }
+  static_cast<void>(bins);
 }
 
 }  // namespace

@@ -18,10 +18,10 @@ struct StatsF32Variant {
   const char* name;
   Isa isa;
   void (*moments)(size_t n, const float* x, MomentsF32* io);
-  /// counts[i] += number of finite elements v (or |v| if `absolute`) in bin i of `bins` equal bins over [lo, hi]:
-  /// i = trunc((v - lo) * (f32(bins) / (hi - lo))) kept inside 0..bins-1. Elements outside of lo..hi fall in the end bins, so the
-  /// caller widens the range first. lo < hi, both finite; 1 <= bins <= 2^20. Equal counts in all variants.
-  void (*histogram)(size_t n, const float* x, bool absolute, float lo, float hi, size_t bins, uint64_t* counts);
+  /// counts[i] += number of finite elements v with floor(v * scale) - first == i. `scale` is a power of two, so products and floors are
+  /// exact (but for negative v of less than 2^-149 bins, which count as 0). The caller makes sure that 0 <= i < bins and that bin numbers
+  /// stay below 2^30; 1 <= bins <= 2^20. Equal counts in all variants.
+  void (*histogram)(size_t n, const float* x, float scale, int32_t first, size_t bins, uint64_t* counts);
 };
 
 #define CEC_KERNEL_VARIANT(isa, name) extern const StatsF32Variant name;

@@ -467,7 +467,8 @@ export async function checkText(text: string | null, path: string, options: Chec
     );
   }
   const order = new Map([...c.sources.keys()].map((f, i) => [f, i]));
-  const place = (d: Diagnostic): number => (d.span === undefined ? -1 : (order.get(d.span.file) ?? 0) * 2 ** 32 + d.span.start.offset);
+  const place = (d: Diagnostic): number =>
+    d.severity === "note" ? Number.POSITIVE_INFINITY : d.span === undefined ? -1 : (order.get(d.span.file) ?? 0) * 2 ** 32 + d.span.start.offset;
   const file: CheckedFile = {
     path,
     diagnostics: c.diagnostics

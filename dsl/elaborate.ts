@@ -17,6 +17,9 @@ export interface Limits {
   readonly work: number;
 }
 
+/** What a call of a block costs beside its statements. */
+const BLOCK_WORK = 100;
+
 /** More than this is taken for a mistake: CEC2015. */
 export const limits: Limits = { iterations: 10_000, depth: 100, layers: 100_000, steps: 1_000_000, work: 20_000_000 };
 
@@ -274,7 +277,7 @@ export class Elaborator<V> {
         help: "a block must not call itself without end",
       });
     const scope = this.#scope(frame);
-    this.#charge(frame.outer.size, call.span);
+    this.#charge(BLOCK_WORK + frame.outer.size, call.span);
     const values = new Map<string, Value>(frame.outer);
     const bound = new Set<string>();
     const set = (key: string, v: Value, span: Span): void => {

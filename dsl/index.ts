@@ -35,6 +35,17 @@ export function elaborate<V>(
     new Elaborator(compiled.context, sink).run(item, args);
     return true;
   } catch (error) {
+    // Blocks and expressions nest within their limits, and together still exceed the stack.
+    if (error instanceof RangeError && error.message.includes("call stack")) {
+      report(
+        diagnostic("CEC2015", {
+          message: `model ${model} nests too deep`,
+          help: "name parts of its expressions with bindings",
+          span: item.name.span,
+        }),
+      );
+      return false;
+    }
     if (!(error instanceof CecError) || error.exitCode === 70) throw error;
     for (const d of error.diagnostics) report(d);
     return false;

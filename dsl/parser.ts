@@ -60,6 +60,11 @@ const errorMessageProvider: IParserErrorMessageProvider = {
 
 /** Faults since the start that no dropped statement accounts for. The provider of messages is asked for each, and comes before the parser itself. */
 let faults = 0;
+/** All of them. Parsing ends after so many: recovery is slow, and so long a list helps nobody. */
+let all = 0;
+const MAX_FAULTS = 30;
+
+class TooManyFaults extends Error {}
 
 const counting: IParserErrorMessageProvider = {
   buildMismatchTokenMessage: (o) => counted(errorMessageProvider.buildMismatchTokenMessage(o)),
@@ -70,6 +75,7 @@ const counting: IParserErrorMessageProvider = {
 
 function counted(message: string): string {
   faults++;
+  if (++all > MAX_FAULTS) throw new TooManyFaults();
   return message;
 }
 
@@ -93,7 +99,12 @@ export class PlanParser extends EmbeddedActionsParser {
     this.input = tokens;
     this.#items = [];
     faults = 0;
-    this.file();
+    all = 0;
+    try {
+      this.file();
+    } catch (error) {
+      if (!(error instanceof TooManyFaults)) throw error;
+    }
     return this.#items;
   }
 
@@ -954,6 +965,18 @@ export function parse(text: string, file: string): Parsed {
     };
   }
   const lexed = t.lexer.tokenize(text);
+  if (lexed.tokens.length > t.MAX_TOKENS) {
+    return {
+      ...none,
+      diagnostics: [
+        diagnostic("CEC2015", {
+          message: `${file} has ${lexed.tokens.length} tokens`,
+          why: `a plan has at most ${t.MAX_TOKENS}`,
+          help: "loops and blocks say the same in less",
+        }),
+      ],
+    };
+  }
   const diagnostics: Diagnostic[] = lexed.errors.slice(0, 20).map((e) => {
     const found = text.slice(e.offset, e.offset + e.length);
     const span = point(file, e.line ?? 1, e.column ?? 1, e.offset, Math.max(1, Math.min(e.length, 80)));

@@ -2,7 +2,10 @@
 import { createToken, type IToken, Lexer, type TokenType } from "chevrotain";
 
 /** Longest file that is read: more is taken for something else than a plan. */
-export const MAX_CHARACTERS = 1 << 20;
+export const MAX_CHARACTERS = 1 << 18;
+
+/** The same in tokens: parsing costs some microseconds for each. */
+export const MAX_TOKENS = 50_000;
 
 /** A string ends on its line; escapes are checked later, so that the message can say which one is wrong. Scanned by hand: no backtracking on hostile text. */
 function matchString(text: string, from: number): [string] | null {

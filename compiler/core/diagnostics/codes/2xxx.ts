@@ -39,7 +39,7 @@ export const codes2 = {
   },
   CEC2015: {
     title: "Limit of the language exceeded",
-    text: "Loops may run 10,000 times, blocks nest 100 deep, a model hold 100,000 layers: more is taken for a mistake.",
+    text: "Loops may run 10,000 times, blocks nest 100 deep, a model hold 100,000 layers, a file 262,144 characters and 50,000 tokens: more is taken for a mistake.",
   },
   CEC2016: { title: "Plug-in pass cannot be loaded", text: "`use` names a JavaScript module whose exports include a pass made by `definePass`." },
   CEC2017: { title: "Unknown or malformed --set", text: "`--set name=value` sets a `param` of the plan file to a value of its declared type." },

@@ -15,9 +15,6 @@ const built = nativeIsBuilt();
 const byKind = new Map<string, NativeCase[]>();
 for (const c of cases) byKind.set(c.kind, [...(byKind.get(c.kind) ?? []), c]);
 
-/** Kinds of the engine that the IR has no evaluation of. */
-const withoutReference: readonly string[] = ["global_lp_pool"];
-
 async function faults(c: NativeCase): Promise<string[]> {
   const want = reference(c);
   const found: string[] = [];
@@ -43,7 +40,7 @@ async function faults(c: NativeCase): Promise<string[]> {
 }
 
 it.skipIf(!built)("every kind that the engine names is compared here", () => {
-  const missing = [...nativeOpKinds()].filter((k) => !byKind.has(k) && !withoutReference.includes(k));
+  const missing = [...nativeOpKinds()].filter((k) => !byKind.has(k));
   expect(missing).toEqual([]);
 });
 

@@ -48,15 +48,12 @@ function spaced(a: IToken, b: IToken, c: Context): boolean {
   if (x === t.LBrace || y === t.RBrace || y === t.LBrace) return true;
   if (x === t.LParen || x === t.LBracket || y === t.RParen || y === t.RBracket) return false;
   if (y === t.LParen) return x !== t.Name;
-  if (y === t.LBracket) return !([t.Name, t.RBracket, t.RParen] as unknown[]).includes(x) || adjacentOnlyWithSpace(a, b);
+  if (y === t.LBracket) return !([t.Name, t.RBracket, t.RParen] as unknown[]).includes(x);
   if (x === t.Minus) return !isSign(c.before);
   if (y === t.Minus) return true;
   if (binary.has(x) || binary.has(y)) return true;
   return true;
 }
-
-/** `quantize [1]`: a list behind a name is an index where they touch, and a value of its own where they do not. */
-const adjacentOnlyWithSpace = (a: IToken, b: IToken): boolean => (a.endOffset ?? a.startOffset) + 1 !== b.startOffset;
 
 const INDENT = "  ";
 

@@ -71,7 +71,11 @@ void histogram(size_t n, const float* x, float scale_value, int32_t first_bin, s
   const __m256i first = _mm256_set1_epi32(first_bin), none = _mm256_set1_epi32(static_cast<int>(bins));
   // Bins of 8 elements; `bins`, one past the end, for those that are not finite.
   const auto bins_of = [&](__m256 v) {
-    const __m256i index = _mm256_sub_epi32(_mm256_cvttps_epi32(_mm256_floor_ps(_mm256_mul_ps(v, scale))), first);
+    const __m256 floored = _mm256_floor_ps(_mm256_mul_ps(v, scale));
+    // A negative value whose product underflows to 0 belongs to bin -1: the comparison's all-ones mask is that -1.
+    const __m256 zero = _mm256_setzero_ps();
+    const __m256 lost = _mm256_and_ps(_mm256_cmp_ps(v, zero, _CMP_LT_OQ), _mm256_cmp_ps(floored, zero, _CMP_EQ_OQ));
+    const __m256i index = _mm256_sub_epi32(_mm256_add_epi32(_mm256_cvttps_epi32(floored), _mm256_castps_si256(lost)), first);
     return _mm256_blendv_epi8(none, index, _mm256_castps_si256(finite_mask(v)));
   };
   alignas(32) uint32_t index[8];

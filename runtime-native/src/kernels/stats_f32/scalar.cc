@@ -28,7 +28,7 @@ void moments(size_t n, const float* x, MomentsF32* io) {
 void histogram(size_t n, const float* x, float scale, int32_t first, size_t bins, uint64_t* counts) {
   for (size_t i = 0; i < n; ++i) {
     if (!is_finite(x[i])) continue;
-    const int32_t bin = static_cast<int32_t>(std::floor(x[i] * scale)) - first;
+    const int32_t bin = static_cast<int32_t>(std::floor(static_cast<double>(x[i]) * static_cast<double>(scale))) - first;
     assert(bin >= 0 && static_cast<size_t>(bin) < bins);
     ++counts[bin];
   }

@@ -18,8 +18,8 @@ struct StatsF32Variant {
   const char* name;
   Isa isa;
   void (*moments)(size_t n, const float* x, MomentsF32* io);
-  /// counts[i] += number of finite elements v with floor(v * scale) - first == i. `scale` is a power of two, so products and floors are
-  /// exact (but for negative v of less than 2^-149 bins, which count as 0). The caller makes sure that 0 <= i < bins and that bin numbers
+  /// counts[i] += number of finite elements v with floor(v * scale) - first == i. `scale` is a power of two, so that floors are
+  /// exact, also where the product underflows (such negative v belong to bin -1). The caller makes sure that 0 <= i < bins and that bin numbers
   /// stay below 2^30; 1 <= bins <= 2^20. Equal counts in all variants.
   void (*histogram)(size_t n, const float* x, float scale, int32_t first, size_t bins, uint64_t* counts);
 };

@@ -110,6 +110,28 @@ TEST(Observer, ExtremesOfTheFloatRangeStayExact) {
   EXPECT_EQ(tiny.max, 3.0 * least);
 }
 
+TEST(Observer, TinyNegativeValuesStayInTheBinBelowZeroOnEveryLevel) {
+  // The bins end at 0 exactly: rounding a tiny negative value up to 0 would count it past the end.
+  const float tiny = -std::numeric_limits<float>::denorm_min();
+  ObserverOptions options;
+  options.bins = 4;
+  for (const std::vector<size_t>& split : {std::vector<size_t>{2}, {1, 1}}) {
+    const TensorStatistics s = observe({-4194304.0f, tiny, tiny, -3145728.0f, tiny, tiny, tiny, tiny}, split, 1, options);
+    EXPECT_EQ(s.histogram_lo, -4194304.0);
+    EXPECT_EQ(s.histogram_hi, 0.0);
+    EXPECT_TRUE(s.histogram == (std::vector<uint64_t>{1, 1, 0, 6}));
+  }
+}
+
+TEST(Observer, WithoutBinsOnlyExtremesAndMomentsAreKept) {
+  ObserverOptions options;
+  options.bins = 0;
+  const TensorStatistics s = observe({1, 2, 3, 6}, {1}, 1, options);
+  EXPECT_TRUE(s.histogram.empty());
+  EXPECT_EQ(s.max, 6.0);
+  EXPECT_EQ(s.mean, 3.0);
+}
+
 TEST(Observer, ConstantAndEmptyDataAreFine) {
   const TensorStatistics zeros = observe(std::vector<float>(16, 0.0f), {4}, 1);
   EXPECT_EQ(zeros.std, 0.0);

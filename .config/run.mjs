@@ -20,9 +20,11 @@ const works = (command, args = ["--version"]) => spawnSync(command, args, { stdi
 
 function checkTools() {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  if (major < NODE[0] || (major === NODE[0] && minor < NODE[1])) missing(`Node ${NODE.join(".")} or later; this is ${process.version}`, "get it from https://nodejs.org, or with nvm: nvm install 20");
+  if (major < NODE[0] || (major === NODE[0] && minor < NODE[1]))
+    missing(`Node ${NODE.join(".")} or later; this is ${process.version}`, "get it from https://nodejs.org, or with nvm: nvm install 20");
   if (!works("npm")) missing("npm", "it comes with Node: https://nodejs.org");
-  if (!works("cmake")) missing("CMake 3.18 or later", "Debian, Ubuntu: apt install cmake · macOS: brew install cmake · Windows: winget install Kitware.CMake");
+  if (!works("cmake"))
+    missing("CMake 3.18 or later", "Debian, Ubuntu: apt install cmake · macOS: brew install cmake · Windows: winget install Kitware.CMake");
   const compilers = [process.env.CXX, "c++", "g++", "clang++"].filter(Boolean);
   if (!windows && !compilers.some((c) => works(c))) missing("a C++17 compiler", "Debian, Ubuntu: apt install g++ · macOS: xcode-select --install");
   if (!windows && !works("make") && !works("ninja")) missing("make or ninja", "Debian, Ubuntu: apt install make · macOS: xcode-select --install");
@@ -56,7 +58,14 @@ function buildNative() {
 }
 
 function testNative() {
-  run("configuring the C++ tests", "cmake", ["-S", "runtime-native", "-B", "runtime-native/build/release", "-DCMAKE_BUILD_TYPE=Release", "-DCEC_BUILD_TESTS=ON"]);
+  run("configuring the C++ tests", "cmake", [
+    "-S",
+    "runtime-native",
+    "-B",
+    "runtime-native/build/release",
+    "-DCMAKE_BUILD_TYPE=Release",
+    "-DCEC_BUILD_TESTS=ON",
+  ]);
   run("building the C++ tests", "cmake", ["--build", "runtime-native/build/release", "--parallel", "2"]);
   run("C++ tests", "ctest", ["--test-dir", "runtime-native/build/release", "--output-on-failure", "--parallel", "2"]);
 }
@@ -70,7 +79,13 @@ const steps = {
     steps.build();
     const out = "out/quickstart";
     run("making a model and data", process.execPath, ["models/quickstart/make-model.mjs", `${out}/shapes.onnx`]);
-    run("cec build models/quickstart/shapes.cplan --out out/quickstart", process.execPath, ["dist/compiler/driver/cli/main.js", "build", "models/quickstart/shapes.cplan", "--out", out]);
+    run("cec build models/quickstart/shapes.cplan --out out/quickstart", process.execPath, [
+      "dist/compiler/driver/cli/main.js",
+      "build",
+      "models/quickstart/shapes.cplan",
+      "--out",
+      out,
+    ]);
     process.stdout.write(`\nThe report is ${out}/report.html; the plan is models/quickstart/shapes.cplan.\n`);
   },
   test() {

@@ -1,6 +1,6 @@
 /** The report as one self-contained page: no script, no network. */
 import { basename } from "node:path";
-import { basis, type BuildReport, formatBytes, reportRows } from "./report.js";
+import { type BuildReport, basis, formatBytes, reportRows } from "./report.js";
 
 const escapes: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 const text = (s: unknown): string => String(s).replace(/[&<>"]/g, (c) => escapes[c] as string);

@@ -8,8 +8,8 @@ import type { CheckedFile, CheckedPlan, DataRef } from "../../../dsl/index.js";
 import { passes as passTable } from "../../../passes/index.js";
 import { cpuInfo, nativeIsBuilt } from "../../../runtime-native/ts/index.js";
 import {
-  diagnostic,
   type Diagnostic,
+  diagnostic,
   dumpInstrument,
   exportOnnx,
   type Feeds,
@@ -376,7 +376,11 @@ async function warnOfSaturation(p: ProofInput, bound: BoundData, exact: GraphSes
   const plain = await p.staged.find((s) => s.kind === "onnx")?.open?.(p.options.threads ?? 1, false);
   if (plain == null) return;
   try {
-    const { results } = await evaluate(bound, { exact, plain }, { reference: "exact", output, limit: SATURATION_SAMPLES, signal: p.options.signal ?? null });
+    const { results } = await evaluate(
+      bound,
+      { exact, plain },
+      { reference: "exact", output, limit: SATURATION_SAMPLES, signal: p.options.signal ?? null },
+    );
     const flips = results["plain"]?.values.flips ?? 0;
     const samples = results["plain"]?.samples ?? 1;
     if (flips / samples <= 1 - ENGINE_AGREEMENT / 100) return;
@@ -408,14 +412,20 @@ async function latencies(p: ProofInput, native: boolean, ort: boolean, sample: F
     const feeds = w.batch === 1 && sample !== null ? sample : syntheticFeeds(reference, w.batch, plan.seed);
     // What users get: ONNX Runtime with its own defaults.
     const prepare = async (which: "before" | "after"): Promise<GraphSession> => {
-      if (w.engine === "native") return (await chooseEngine(which === "before" ? reference : graph, "native", w.threads)).executor.prepare(which === "before" ? reference : graph);
+      if (w.engine === "native")
+        return (await chooseEngine(which === "before" ? reference : graph, "native", w.threads)).executor.prepare(
+          which === "before" ? reference : graph,
+        );
       if (which === "before") return originalInOrt(source, w.threads, false);
       return (await staged.find((s) => s.kind === "onnx")?.open?.(w.threads, false)) ?? prepareOrt(graph, [], { threads: w.threads, exact: false });
     };
     const before = await prepare("before");
     const after = await prepare("after");
     try {
-      const t = await measureLatency({ before: { session: before, feeds }, after: { session: after, feeds } }, { budgetMs: options.latencyBudgetMs ?? 500 });
+      const t = await measureLatency(
+        { before: { session: before, feeds }, after: { session: after, feeds } },
+        { budgetMs: options.latencyBudgetMs ?? 500 },
+      );
       out.push({ ...w, before: t["before"] as ReportLatency["before"], after: t["after"] as ReportLatency["after"] });
     } finally {
       before.dispose();
@@ -432,7 +442,8 @@ export function choosePlan(file: CheckedFile, name: string | undefined): Checked
   const plan = name === undefined ? undefined : file.plans.get(name);
   if (plan !== undefined) return plan;
   return fail("CEC2012", {
-    message: name === undefined ? `${file.path} has ${names.length === 0 ? "no plan" : `${names.length} plans`}` : `${file.path} has no plan \`${name}\``,
+    message:
+      name === undefined ? `${file.path} has ${names.length === 0 ? "no plan" : `${names.length} plans`}` : `${file.path} has no plan \`${name}\``,
     ...(names.length === 0 ? {} : { why: `it declares ${names.join(", ")}` }),
     help: names.length === 0 ? "declare one: `plan NAME { source … emit … }`" : "choose one with --plan NAME",
   });

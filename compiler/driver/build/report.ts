@@ -46,7 +46,13 @@ export interface ReportRequirement {
 export interface BuildReport {
   readonly cec: string;
   readonly plan: { readonly file: string; readonly name: string; readonly seed: number; readonly params: Readonly<Record<string, unknown>> };
-  readonly machine: { readonly cpu: string; readonly isa: string; readonly threads: number; readonly node: string; readonly onnxruntime: string | null };
+  readonly machine: {
+    readonly cpu: string;
+    readonly isa: string;
+    readonly threads: number;
+    readonly node: string;
+    readonly onnxruntime: string | null;
+  };
   readonly source: ReportFile & { readonly parameters: number; readonly macs: number };
   readonly outputs: readonly (ReportFile & { readonly kind: string; readonly opset?: number })[];
   readonly size: BeforeAfter<number> & { readonly ratio: number };
@@ -101,7 +107,9 @@ export interface Row {
 
 /** The figures of a report as rows of text: the terminal's table and the page share them. */
 export function reportRows(r: BuildReport): Row[] {
-  const rows: Row[] = [{ what: "file size", before: formatBytes(r.size.before), after: formatBytes(r.size.after), ratio: `${r.size.ratio.toFixed(3)}x` }];
+  const rows: Row[] = [
+    { what: "file size", before: formatBytes(r.size.before), after: formatBytes(r.size.after), ratio: `${r.size.ratio.toFixed(3)}x` },
+  ];
   for (const e of r.evaluations) {
     // Data is named in the rows only where there are several sets.
     const on = r.evaluations.length > 1 ? ` on ${e.data}` : "";
@@ -119,7 +127,8 @@ export function reportRows(r: BuildReport): Row[] {
         });
       }
     }
-    if (e.engineAgreement !== null) rows.push({ what: `same prediction in both engines${on}`, before: "", after: `${e.engineAgreement.toFixed(2)} %`, ratio: "" });
+    if (e.engineAgreement !== null)
+      rows.push({ what: `same prediction in both engines${on}`, before: "", after: `${e.engineAgreement.toFixed(2)} %`, ratio: "" });
   }
   for (const l of r.latency) {
     rows.push({
@@ -152,7 +161,9 @@ export function reportTable(r: BuildReport, s: Style): string {
   });
   for (const row of reportRows(r)) table.push([row.what, row.before, row.after, row.ratio]);
   const verdicts = r.requirements.map((q) => `${q.holds ? s.green("holds") : s.red("fails")}  ${q.text}  ${s.dim(`(${q.detail})`)}`);
-  const files = r.outputs.map((o) => `${r.holds ? "wrote" : "not written:"} ${o.path}  ${s.dim(`${formatBytes(o.bytes)}, sha256 ${o.sha256.slice(0, 12)}…`)}`);
+  const files = r.outputs.map(
+    (o) => `${r.holds ? "wrote" : "not written:"} ${o.path}  ${s.dim(`${formatBytes(o.bytes)}, sha256 ${o.sha256.slice(0, 12)}…`)}`,
+  );
   const left = r.decisions.filter((d) => d.action === "float");
   const kinds = [...new Set(left.map((d) => d.kind))];
   return [
@@ -162,7 +173,11 @@ export function reportTable(r: BuildReport, s: Style): string {
     ...verdicts,
     ...(left.length === 0
       ? []
-      : [s.dim(`${count(left.length, "op")} stay${left.length === 1 ? "s" : ""} in float (${kinds.slice(0, 5).join(", ")}${kinds.length > 5 ? ", …" : ""}); reasons are in the report's decisions`)]),
+      : [
+          s.dim(
+            `${count(left.length, "op")} stay${left.length === 1 ? "s" : ""} in float (${kinds.slice(0, 5).join(", ")}${kinds.length > 5 ? ", …" : ""}); reasons are in the report's decisions`,
+          ),
+        ]),
     ...files,
     s.dim(`${r.seconds.toFixed(1)} s, peak ${r.peakMiB} MiB`),
   ].join("\n");

@@ -1,6 +1,6 @@
 /** Holds a result against the `require` lines of its plan. */
 import type { Comparison, Requirement } from "../../../dsl/index.js";
-import { diagnostic, fail, type Diagnostic, type Graph } from "../../core/index.js";
+import { type Diagnostic, diagnostic, fail, type Graph } from "../../core/index.js";
 import type { EngineName } from "../engine/index.js";
 import { type Metric, metrics } from "../metrics.js";
 import { misfits, type TargetName } from "../targets.js";
@@ -35,7 +35,12 @@ function worst(r: Requirement & { readonly metric: string }, measured: Measured,
       const after = pair?.after.values[metric];
       const before = pair?.before.values[metric];
       if (after == null || (drop && before == null)) return [];
-      return [{ value: drop ? (higherIsBetter ? (before as number) - after : after - (before as number)) : after, where: `${e.data}, ${engineLabel[engine]}` }];
+      return [
+        {
+          value: drop ? (higherIsBetter ? (before as number) - after : after - (before as number)) : after,
+          where: `${e.data}, ${engineLabel[engine]}`,
+        },
+      ];
     }),
   );
   if (found.length === 0) return missing(r, `${metric} was not evaluated`, `add \`evaluate ${metric} on DATA\` to the plan`);
@@ -48,7 +53,13 @@ function judge(r: Requirement, m: Measured): ReportRequirement {
     case "drop": {
       const { value, where } = worst(r, m, true);
       const { unit } = metrics[r.metric as Metric];
-      return { text: r.text, measured: value, unit, holds: compare[r.op](value, r.limit), detail: `${value.toFixed(2)}${unit === "%" ? " points" : ` ${unit}`}; ${where}` };
+      return {
+        text: r.text,
+        measured: value,
+        unit,
+        holds: compare[r.op](value, r.limit),
+        detail: `${value.toFixed(2)}${unit === "%" ? " points" : ` ${unit}`}; ${where}`,
+      };
     }
     case "metric": {
       const { value, where } = worst(r, m, false);
@@ -95,7 +106,10 @@ function judge(r: Requirement, m: Measured): ReportRequirement {
         measured: bad.length,
         unit: "",
         holds: bad.length === 0,
-        detail: first === undefined ? "every op" : `${bad.length} op${bad.length === 1 ? "" : "s"} not, the first ${first.op} (${first.kind}): ${first.reason}`,
+        detail:
+          first === undefined
+            ? "every op"
+            : `${bad.length} op${bad.length === 1 ? "" : "s"} not, the first ${first.op} (${first.kind}): ${first.reason}`,
       };
     }
   }

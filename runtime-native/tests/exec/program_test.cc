@@ -11,7 +11,7 @@ namespace {
 std::string load_code(const Bytes& bytes) {
   // An exact copy on the heap, so that a read past the end is one past an allocation.
   const std::unique_ptr<uint8_t[]> copy(new uint8_t[bytes.size()]);
-  std::memcpy(copy.get(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(copy.get(), bytes.data(), bytes.size());
   return code_of([&] { Program::load(copy.get(), bytes.size()); });
 }
 
@@ -32,7 +32,7 @@ const std::vector<float> kFeed{1, 2, 3, 4, 5, 6};
 /// Loads and, where that works, runs: only Errors may come out.
 std::string try_all(const Bytes& bytes) {
   const std::unique_ptr<uint8_t[]> copy(new uint8_t[bytes.size()]);
-  std::memcpy(copy.get(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(copy.get(), bytes.data(), bytes.size());
   return code_of([&] {
     const auto program = Program::load(copy.get(), bytes.size());
     Session session(program, {});

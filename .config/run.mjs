@@ -24,7 +24,7 @@ function checkTools() {
     missing(`Node ${NODE.join(".")} or later; this is ${process.version}`, "get it from https://nodejs.org, or with nvm: nvm install 20");
   if (!works("npm")) missing("npm", "it comes with Node: https://nodejs.org");
   if (!works("cmake"))
-    missing("CMake 3.18 or later", "Debian, Ubuntu: apt install cmake · macOS: brew install cmake · Windows: winget install Kitware.CMake");
+    missing("CMake 3.20 or later", "Debian, Ubuntu: apt install cmake · macOS: brew install cmake · Windows: winget install Kitware.CMake");
   const compilers = [process.env.CXX, "c++", "g++", "clang++"].filter(Boolean);
   if (!windows && !compilers.some((c) => works(c))) missing("a C++17 compiler", "Debian, Ubuntu: apt install g++ · macOS: xcode-select --install");
   if (!windows && !works("make") && !works("ninja")) missing("make or ninja", "Debian, Ubuntu: apt install make · macOS: xcode-select --install");
@@ -62,12 +62,12 @@ function testNative() {
     "-S",
     "runtime-native",
     "-B",
-    "runtime-native/build/release",
+    "runtime-native/build/tests-release",
     "-DCMAKE_BUILD_TYPE=Release",
     "-DCEC_BUILD_TESTS=ON",
   ]);
-  run("building the C++ tests", "cmake", ["--build", "runtime-native/build/release", "--parallel", "2"]);
-  run("C++ tests", "ctest", ["--test-dir", "runtime-native/build/release", "--output-on-failure", "--parallel", "2"]);
+  run("building the C++ tests", "cmake", ["--build", "runtime-native/build/tests-release", "--parallel", "2"]);
+  run("C++ tests", "ctest", ["--test-dir", "runtime-native/build/tests-release", "--output-on-failure", "--parallel", "2"]);
 }
 
 const steps = {

@@ -8,6 +8,8 @@ import {
   formatType,
   fromNumbers,
   type Graph,
+  isFloat,
+  isInteger,
   type Tensor,
   toNumbers,
   type Value,
@@ -61,7 +63,9 @@ export function bindData(data: Dataset, graph: Graph): BoundData {
   const convert = (t: Tensor, input: Value): Tensor => {
     if (input.type.kind !== "tensor" || input.type.elem === t.type) return t;
     const { elem } = input.type;
-    if (["f32", "u8", "i8", "i32", "i64"].includes(elem) && t.type !== "string") return fromNumbers(elem, t.dims, toNumbers(t));
+    // Real numbers to any float type; integers to integers.
+    const real = isFloat(t.type) || isInteger(t.type) || t.type === "bool";
+    if (real && (["f16", "f32", "f64"].includes(elem) || (!isFloat(t.type) && isInteger(elem)))) return fromNumbers(elem, t.dims, toNumbers(t));
     return fail("CEC5005", {
       message: `data set ${data.name} holds ${t.type}, input "${input.name}" takes ${elem}`,
       help: "store the array in the type that the model takes",

@@ -105,7 +105,7 @@ async function main(out) {
   ]);
   mkdirSync(dirname(out), { recursive: true });
   writeFileSync(out, exportOnnx(graph).bytes);
-  console.log(`made ${out} from ${samples} generated pictures`);
+  process.stdout.write(`made ${out} from ${samples} generated pictures\n`);
 }
 
 await main(process.argv[2] ?? "shapes.onnx");

@@ -1,5 +1,5 @@
 /** Which ops the native engine runs: the one table that the driver asks before it chooses an engine. Contract: runtime-native/README.md. */
-import type { ElementType, Graph, Op } from "../../compiler/core/index.js";
+import { constantTensor, type ElementType, type Graph, type Op, toNumbers } from "../../compiler/core/index.js";
 
 const numbers: ReadonlySet<ElementType> = new Set<ElementType>(["f32", "f64", "i64", "i32", "i16", "i8", "u64", "u32", "u16", "u8", "bool"]);
 const floats: ReadonlySet<ElementType> = new Set<ElementType>(["f32"]);
@@ -119,6 +119,11 @@ const kinds: ReadonlyMap<string, ReadonlySet<ElementType>> = new Map([
   ...of(moved, "expand", "tile", "shape", "size", "constant_of_shape", "depth_to_space", "space_to_depth", "trilu"),
 ]);
 
+const hasFractionalScales = (op: Op): boolean => {
+  const scales = constantTensor(op.inputs[2] ?? null);
+  return op.inputs[2] != null && (scales === null || !toNumbers(scales).every(Number.isInteger));
+};
+
 /** Why the engine cannot run the op; `null` when it can. */
 export function unsupportedReason(op: Op): string | null {
   if (op.kind === "constant")
@@ -142,6 +147,9 @@ export function unsupportedReason(op: Op): string | null {
     return "the target type is not in the engine";
   if (op.kind === "resize" && (op.attrs["antialias"] === 1 || op.attrs["coordinate_transformation_mode"] === "tf_crop_and_resize"))
     return "this resize mode is not in the engine";
+  // ONNX's reference divides by the fractional length there, runtimes by the rounded one: neither is what the other expects.
+  if (op.kind === "resize" && op.attrs["coordinate_transformation_mode"] === "align_corners" && hasFractionalScales(op))
+    return "align_corners with scales that give fractional sizes is not in the engine: give sizes instead";
   if (["lstm", "gru", "rnn"].includes(op.kind) && op.attrs["activations"] !== undefined)
     return "activations other than the default are not in the engine";
   if (op.kind === "layer_normalization" && op.outputs.length > 1) return "its statistics are read";

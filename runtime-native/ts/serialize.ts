@@ -212,7 +212,7 @@ export function serialize(graph: Graph): Uint8Array {
       inputs.push(addTensor({ name, type, dims: [1], data: op.attrs["value"] as Blob }));
     }
     ops.u32(string(op.kind));
-    ops.u32(string(op.name));
+    ops.u32(string(op.name || (op.outputs[0]?.name ?? "")));
     ops.u16(inputs.length);
     ops.u16(op.outputs.length);
     ops.u16(attrs.length);

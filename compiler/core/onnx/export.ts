@@ -27,6 +27,8 @@ import {
 
 export const DEFAULT_OPSET = 17;
 export const OLDEST_EXPORT = 13;
+/** The newest that ONNX Runtime 1.30 runs. Newer ones are written only where a carried node of the source needs its own. */
+export const NEWEST_EXPORT = 26;
 /** A protobuf message holds less than 2 GiB; weights beyond this go to a file of their own. */
 const EXTERNAL_ABOVE = 1_900_000_000;
 /** Initializers below this size stay in the model file even when weights are external. */
@@ -38,7 +40,7 @@ const EXTERNAL_ALIGNMENT = 4096;
 const irVersions: Readonly<Record<number, number>> = { 13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12 };
 
 export interface ExportOptions {
-  /** Wanted opset, 13 to 24. */
+  /** Wanted opset, 13 to 28; ONNX Runtime 1.30 runs up to 26. */
   readonly opset?: number;
   readonly producer?: string;
   readonly producerVersion?: string;

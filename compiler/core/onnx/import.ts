@@ -29,7 +29,8 @@ import {
 } from "./schema.js";
 
 export const OLDEST_OPSET = 7;
-export const NEWEST_OPSET = 24;
+/** Of the `onnx` package 1.23. */
+export const NEWEST_OPSET = 28;
 /** Deepest nesting of control flow. */
 const MAX_DEPTH = 64;
 

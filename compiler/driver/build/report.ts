@@ -147,7 +147,9 @@ const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" :
 export function basis(r: BuildReport): string {
   const parts = [
     ...(r.calibrationSamples > 0 ? [`calibrated on ${count(r.calibrationSamples, "sample")}`] : []),
-    ...r.evaluations.map((e) => `evaluated on ${e.data}, ${count(e.samples, "sample")}`),
+    ...r.evaluations
+      .filter((e) => e.engines.native !== undefined || e.engines.ort !== undefined)
+      .map((e) => `evaluated on ${e.data}, ${count(e.samples, "sample")}`),
   ];
   return parts.join("; ");
 }

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { z } from "zod";
 import { createSession, serialize } from "../../../runtime-native/ts/index.js";
-import { blobsOf, fail, packBlobs, printGraph } from "../../core/index.js";
+import { blobsOf, fail, NEWEST_EXPORT, OLDEST_EXPORT, packBlobs, printGraph } from "../../core/index.js";
 import { reportHtml } from "../build/html.js";
 import { lowerGraph } from "../engine/native.js";
 import { loadOrt, ortSession } from "../engine/ort.js";
@@ -22,7 +22,7 @@ export const emits: ReadonlyMap<string, Emit> = new Map(
       options: z
         .object({
           path,
-          opset: z.number().int().min(13).max(24).default(17).describe("opset, raised where an op needs it"),
+          opset: z.number().int().min(OLDEST_EXPORT).max(NEWEST_EXPORT).default(17).describe("opset, raised where an op needs it"),
           profile: z.enum(["cpu", "tensorrt"]).default("cpu").describe("runtime that must run every op: cpu (ONNX Runtime) or tensorrt"),
         })
         .strict(),

@@ -23,7 +23,12 @@ let loading: Promise<Ort | null> | undefined;
 /** The module, or `null` when it is not installed. */
 export function loadOrt(): Promise<Ort | null> {
   loading ??= import("onnxruntime-node").then(
-    (m) => ((m as { default?: Ort }).default ?? m) as Ort,
+    (m) => {
+      const ort = ((m as { default?: Ort }).default ?? m) as Ort;
+      // What it refuses comes as an exception, which is reported in our own words.
+      ort.env.logLevel = "fatal";
+      return ort;
+    },
     () => null,
   );
   return loading;
@@ -65,6 +70,8 @@ export interface OrtOptions {
   readonly threads?: number;
   /** Exact INT8 products on x86 CPUs without VNNI, where ONNX Runtime saturates by default. Default true; benches and users' own sessions use false. */
   readonly exact?: boolean;
+  /** What the model is, for messages: the user's file, or one that cec wrote. */
+  readonly role?: "source" | "result";
 }
 
 /** A session on the bytes of a model file. */
@@ -78,17 +85,18 @@ export async function ortSession(
     const settings: InferenceSession.SessionOptions = {
       intraOpNumThreads: options.threads ?? 1,
       interOpNumThreads: 1,
-      logSeverityLevel: 3,
+      logSeverityLevel: 4,
       executionProviders: ["cpu"],
       // Without VNNI, ONNX Runtime's u8 × s8 kernels add pairs of products in 16 bits, which saturate. This setting makes it exact (and slower).
       ...(options.exact === false ? {} : { extra: { session: { x64quantprecision: "1" } } }),
     };
     session = typeof model === "string" ? await ort.InferenceSession.create(model, settings) : await ort.InferenceSession.create(model, settings);
   } catch (error) {
+    const source = options.role === "source";
     return fail("CEC6012", {
-      message: "ONNX Runtime cannot load the model",
-      why: (error as Error).message,
-      help: "if cec wrote the model, please report this",
+      message: source ? "ONNX Runtime cannot load the source model" : "ONNX Runtime cannot load the model that cec wrote",
+      why: (error as Error).message.trim(),
+      help: source ? "the fault is in the file, or it holds operators that this runtime lacks" : "please report this with the model",
     });
   }
   return {

@@ -38,7 +38,16 @@ export function fixedDim(c: LayerContext, shape: Shape, axis: number): number {
   return typeof d === "number" ? d : c.reject(`its weights need axis ${axis} of the operand, which is the symbol ${d}`, "give that axis a number");
 }
 
+/** More elements of one weight than this are taken for a mistake. */
+const MOST_ELEMENTS = 2 ** 29;
+
 export function layerContext(b: GraphBuilder, name: string, seed: number): LayerContext {
+  const elements = (suffix: string, dims: readonly number[]): number => {
+    const n = dims.reduce((x, y) => x * y, 1);
+    if (n > MOST_ELEMENTS)
+      fail("CEC2015", { message: `layer ${name}: its ${suffix} would have ${n} elements`, why: `at most ${MOST_ELEMENTS} are allowed` });
+    return n;
+  };
   return {
     b,
     name,
@@ -46,12 +55,12 @@ export function layerContext(b: GraphBuilder, name: string, seed: number): Layer
       const full = `${name}.${suffix}`;
       const random = randomFrom(seed, streamOf(full));
       const deviation = Math.sqrt(2 / Math.max(1, fanIn));
-      const count = dims.reduce((x, y) => x * y, 1);
+      const count = elements(suffix, dims);
       const data = new Float32Array(count);
       for (let i = 0; i < count; i++) data[i] = deviation * normalFrom(random);
       return b.constant(full, f32(dims, data));
     },
-    filled: (suffix, dims, value) => b.constant(`${name}.${suffix}`, f32(dims, new Float32Array(dims.reduce((x, y) => x * y, 1)).fill(value))),
+    filled: (suffix, dims, value) => b.constant(`${name}.${suffix}`, f32(dims, new Float32Array(elements(suffix, dims)).fill(value))),
     constant: (suffix, t) => b.constant(`${name}.${suffix}`, t),
     op: (kind, inputs, attrs = {}, suffix) => b.value(kind, inputs, attrs, suffix === undefined ? name : `${name}.${suffix}`),
     reject: (message, help) => fail("CEC4001", { message: `layer ${name}: ${message}`, ...(help === undefined ? {} : { help }) }),

@@ -6,7 +6,7 @@ export const codes3 = {
     title: "File is no ONNX model",
     text: "The bytes do not parse as an ONNX ModelProto: the file is truncated, damaged or of another format.",
   },
-  CEC3002: { title: "Opset or IR version out of range", text: "cec imports opsets 7 to 24 of ai.onnx." },
+  CEC3002: { title: "Opset or IR version out of range", text: "cec imports opsets 7 to 28 of ai.onnx, and writes 13 to 26." },
   CEC3003: {
     title: "Tensor data does not match its type and shape",
     text: "The number of bytes or values of an initializer must be that of its type and dimensions.",

@@ -5,7 +5,7 @@ import { build, choosePlan, jsonNumber } from "../../build/index.js";
 import { reportTable } from "../../build/report.js";
 import { openPlan, throwErrors } from "../../language.js";
 import { type EngineOptions, engineOption, jsonOption, setOption, threadsOption, wholeNumber } from "../options.js";
-import { note, print, printDiagnostics, progress, style } from "../output.js";
+import { print, printDiagnostics, progress, style } from "../output.js";
 
 interface BuildFlags extends EngineOptions {
   readonly plan?: string;
@@ -47,7 +47,6 @@ export function addBuild(program: Command): void {
         ...(o.dumpDir === undefined ? {} : { dumpDir: resolve(o.dumpDir) }),
         ...(o.stopAfterPatch === undefined ? {} : { stopAfterPatch: o.stopAfterPatch }),
         onProgress: bar.update,
-        onNote: note,
       }).finally(bar.stop);
       printDiagnostics(result.report.warnings);
       print(o.json === true ? JSON.stringify(result.report, jsonNumber, 2) : reportTable(result.report, style));

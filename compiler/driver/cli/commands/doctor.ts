@@ -51,7 +51,7 @@ export function addDoctor(program: Command): void {
       );
       if (info !== null && !info.capIsValid) print(style.yellow("CEC_MAX_ISA names no instruction set: scalar, avx2, avx512, avx512vnni"));
       line("ONNX Runtime", result.onnxruntime, "npm install onnxruntime-node@1.30.0");
-      line("cmake", result.cmake, "install CMake 3.18 or later (apt install cmake, brew install cmake)");
+      line("cmake", result.cmake, "install CMake 3.20 or later (apt install cmake, brew install cmake)");
       line("C++ compiler", result.compiler, "install g++ or clang (apt install g++, xcode-select --install)");
       line("CEC_DATA", result.data, "only for tests and benches on real data");
       if (info !== null) {

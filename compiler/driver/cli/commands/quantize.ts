@@ -1,7 +1,7 @@
 import { basename, dirname, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import type { CheckedData, CheckedFile, CheckedPlan, DataRef } from "../../../../dsl/index.js";
-import { CecError, fail, type Graph } from "../../../core/index.js";
+import { CecError, fail, type Graph, NEWEST_EXPORT, OLDEST_EXPORT } from "../../../core/index.js";
 import { build, jsonNumber } from "../../build/index.js";
 import { reportTable } from "../../build/report.js";
 import { type DataKindName, openData } from "../../data/index.js";
@@ -59,7 +59,7 @@ export function addQuantize(program: Command): void {
     .addOption(new Option("--mean <list>", "per channel, for a folder of images (pixels are scaled to 0..1 first)").argParser(numbers("--mean")))
     .addOption(new Option("--std <list>", "per channel, for a folder of images").argParser(numbers("--std")))
     .addOption(new Option("--keep <pattern>", "ops that stay in float, by name; may be repeated").argParser(collect).default([], "none"))
-    .addOption(new Option("--opset <n>", "opset of the file").argParser(wholeNumber("--opset", 13, 24)).default(17))
+    .addOption(new Option("--opset <n>", "opset of the file").argParser(wholeNumber("--opset", OLDEST_EXPORT, NEWEST_EXPORT)).default(17))
     .option("--report <file>", "also write the report (.html or .json)")
     .addOption(new Option("--verify <how>", "checks around passes").choices(["off", "each", "numeric"]).default("each"))
     .addOption(engineOption())
@@ -153,7 +153,6 @@ export function addQuantize(program: Command): void {
         threads: o.threads,
         ...(o.engine === undefined ? {} : { engine: o.engine }),
         onProgress: bar.update,
-        onNote: note,
         writeReport: false,
         latencyBudgetMs: LATENCY_MS,
       }).finally(bar.stop);

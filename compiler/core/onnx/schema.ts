@@ -248,6 +248,8 @@ export interface FunctionProto {
   overload?: string;
   opset_import?: { domain?: string; version?: Int }[];
   node?: NodeProto[];
+  input?: string[];
+  output?: string[];
 }
 export interface ModelProto {
   ir_version?: Int;

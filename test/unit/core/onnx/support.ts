@@ -1,0 +1,48 @@
+/** Models as raw messages, for what the exporter would never write. */
+import {
+  type AttributeProto,
+  type GraphProto,
+  type ModelProto,
+  modelCodec,
+  type NodeProto,
+  type TensorProto,
+  type ValueInfoProto,
+} from "../../../../compiler/core/onnx/schema.js";
+
+export const value = (name: string, dims: readonly (number | string)[], elem = 1): ValueInfoProto => ({
+  name,
+  type: { tensor_type: { elem_type: elem, shape: { dim: dims.map((d) => (typeof d === "number" ? { dim_value: d } : { dim_param: d })) } } },
+});
+
+export const node = (op_type: string, input: readonly string[], output: readonly string[], more: Partial<NodeProto> = {}): NodeProto => ({
+  op_type,
+  input: [...input],
+  output: [...output],
+  name: `${op_type}_${output[0]}`,
+  ...more,
+});
+
+export const ints = (name: string, v: readonly number[]): AttributeProto => ({ name, type: 7, ints: [...v] });
+export const int = (name: string, i: number): AttributeProto => ({ name, type: 2, i });
+
+export const floats = (name: string, dims: readonly number[], data: readonly number[]): TensorProto => ({
+  name,
+  data_type: 1,
+  dims: [...dims],
+  raw_data: new Uint8Array(new Float32Array(data).buffer),
+});
+export const int64s = (name: string, data: readonly number[], dims: readonly number[] = [data.length]): TensorProto => ({
+  name,
+  data_type: 7,
+  dims: [...dims],
+  raw_data: new Uint8Array(new BigInt64Array(data.map(BigInt)).buffer),
+});
+
+export function model(graph: Partial<GraphProto>, more: Partial<ModelProto> = {}): Uint8Array {
+  return modelCodec.encode({
+    ir_version: 8,
+    opset_import: [{ domain: "", version: 17 }],
+    graph: { name: "g", node: [], input: [], output: [], initializer: [], ...graph },
+    ...more,
+  } as ModelProto);
+}

@@ -412,7 +412,7 @@ function parseSet(name: Ident, type: string, text: string): Value {
     });
   switch (type) {
     case "int":
-      return /^-?\d+$/.test(text) ? Number(text) : bad();
+      return /^-?\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : bad();
     case "float":
       return text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : bad();
     case "bool":

@@ -1,6 +1,6 @@
 /** Outputs appear under their final name whole or not at all: written beside it under a temporary name, checked, then renamed. */
 import { createHash } from "node:crypto";
-import { createReadStream, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createReadStream, existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { CecError, fail } from "../core/index.js";
 
@@ -28,11 +28,23 @@ const cannotWrite = (path: string, error: unknown): never =>
     help: "check that the folder exists, is writable, and that the disk has room",
   });
 
+/** A folder and what is missing above it. One step at a time: Node's recursive mkdir never ends below /proc. */
+export function makeFolder(path: string): void {
+  const missing: string[] = [];
+  for (let at = path; !existsSync(at) && dirname(at) !== at; at = dirname(at)) missing.push(at);
+  try {
+    for (const folder of missing.reverse()) mkdirSync(folder);
+    if (!statSync(path).isDirectory()) throw new Error("it is a file");
+  } catch (error) {
+    cannotWrite(path, error);
+  }
+}
+
 /** A temporary place for `final`, in the same folder so that the rename is atomic. Creates the folder. */
 export function stage(final: string): StagedFile {
   const path = join(dirname(final), `.${basename(final)}.${process.pid}.tmp`);
   try {
-    mkdirSync(dirname(final), { recursive: true });
+    makeFolder(dirname(final));
     if (statSync(final, { throwIfNoEntry: false })?.isDirectory()) throw new Error("a folder of that name exists");
   } catch (error) {
     cannotWrite(final, error);
@@ -69,6 +81,7 @@ export interface StagedFolder {
 export function stageFolder(final: string): StagedFolder {
   const folder = dirname(final);
   const path = join(folder, `.${basename(final)}.${process.pid}.tmp`);
+  makeFolder(folder);
   try {
     mkdirSync(path, { recursive: true });
     if (statSync(final, { throwIfNoEntry: false })?.isDirectory()) throw new Error("a folder of that name exists");

@@ -30,7 +30,7 @@ import { type ChosenEngine, chooseEngine, type EngineName } from "../engine/inde
 import { loadOrt, ortSession, ortVersion, prepareOrt } from "../engine/ort.js";
 import { type Evaluated, evaluate, oneSample } from "../evaluate.js";
 import { type BoundData, bindData, calibrationOf } from "../feeds.js";
-import { type StagedFolder, sha256File, sizeOf, stageFolder, writeFileAtomic, writing } from "../files.js";
+import { makeFolder, type StagedFolder, sha256File, sizeOf, stageFolder, writeFileAtomic, writing } from "../files.js";
 import { modelCost } from "../inspect.js";
 import { passOf } from "../language.js";
 import { measureLatency, syntheticFeeds } from "../latency.js";
@@ -61,6 +61,8 @@ export interface BuildOptions {
 export interface BuildResult {
   readonly report: BuildReport;
   readonly graph: Graph;
+  /** Reports that were written. */
+  readonly reports: readonly string[];
   /** Requirements that do not hold; the files were not put into place then. */
   readonly broken: readonly Diagnostic[];
 }
@@ -96,6 +98,8 @@ const SATURATION_SAMPLES = 256;
 export async function build(file: CheckedFile, plan: CheckedPlan, options: BuildOptions): Promise<BuildResult> {
   const started = performance.now();
   const { threads = 1, signal = null, onProgress } = options;
+  // Before the work, not after it.
+  makeFolder(options.out);
   const warnings: Diagnostic[] = [];
   const source = await planSource(file, plan);
   const cost = modelCost(source.graph);
@@ -189,13 +193,18 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
       peakMiB: Math.round(process.resourceUsage().maxRSS / 1024),
     };
     // Reports before models: a model never appears without the report that a plan asks for.
+    const reports: string[] = [];
+    const writeReport = (path: string, text: string): void => {
+      writeFileAtomic(path, text);
+      reports.push(path);
+    };
     for (const e of plan.emits) {
       const declared = emits.get(e.kind);
-      if (declared?.text !== undefined) writeFileAtomic(isAbsolute(e.path) ? e.path : resolve(options.out, e.path), declared.text(report, e.path));
+      if (declared?.text !== undefined) writeReport(isAbsolute(e.path) ? e.path : resolve(options.out, e.path), declared.text(report, e.path));
     }
-    if (options.writeReport !== false) writeFileAtomic(join(options.out, "report.json"), `${JSON.stringify(report, jsonNumber, 2)}\n`);
+    if (options.writeReport !== false) writeReport(join(options.out, "report.json"), `${JSON.stringify(report, jsonNumber, 2)}\n`);
     if (holds) for (const s of staged) s.folder.commit();
-    return { report, graph, broken: faults };
+    return { report, graph, reports, broken: faults };
   } finally {
     for (const s of staged) s.folder.discard();
   }

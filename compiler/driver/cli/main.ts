@@ -75,7 +75,8 @@ function report(error: unknown): number {
           ],
           70,
         );
-  if (process.argv.includes("--json")) printJson({ ok: false, diagnostics: known.diagnostics });
+  // A requirement that does not hold has its report on standard output already.
+  if (process.argv.includes("--json") && known.exitCode !== 2) printJson({ ok: false, diagnostics: known.diagnostics });
   printDiagnostics(known.diagnostics);
   return known.exitCode;
 }

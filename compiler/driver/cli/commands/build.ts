@@ -50,6 +50,7 @@ export function addBuild(program: Command): void {
       }).finally(bar.stop);
       printDiagnostics(result.report.warnings);
       print(o.json === true ? JSON.stringify(result.report, jsonNumber, 2) : reportTable(result.report, style));
+      if (o.json !== true) for (const path of result.reports) print(`wrote ${path}`);
       if (result.broken.length > 0) throw new CecError([...result.broken], 2);
     });
 }

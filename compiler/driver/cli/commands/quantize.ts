@@ -42,6 +42,7 @@ const firstOf = (slice: DataRef["slice"], count: number): readonly [number, numb
 function sampleShape(graph: Graph): readonly number[] | null {
   const t = graph.inputs[0]?.type;
   if (graph.inputs.length !== 1 || t?.kind !== "tensor" || t.elem !== "f32" || t.shape === null || t.shape.length < 2) return null;
+  if (t.shape[0] === 0) return null;
   const sample = t.shape.slice(1);
   return sample.every((d): d is number => typeof d === "number") ? sample : null;
 }
@@ -160,6 +161,7 @@ export function addQuantize(program: Command): void {
       if (o.json === true) print(JSON.stringify(result.report, jsonNumber, 2));
       else {
         print(reportTable(result.report, style));
+        for (const path of result.reports) print(`wrote ${path}`);
         for (const line of floatOps(result.report.decisions)) print(line);
       }
       if (result.broken.length > 0) throw new CecError([...result.broken], 2);

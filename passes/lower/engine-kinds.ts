@@ -152,6 +152,10 @@ export function unsupportedReason(op: Op): string | null {
     return "align_corners with scales that give fractional sizes is not in the engine: give sizes instead";
   if (["lstm", "gru", "rnn"].includes(op.kind) && op.attrs["activations"] !== undefined)
     return "activations other than the default are not in the engine";
+  if (op.kind === "qlinear_matmul" || op.kind === "qlinear_conv") {
+    const scale = [1, 4, 6].map((i) => op.inputs[i]?.type).find((t) => t?.kind !== "tensor" || t.elem !== "f32");
+    if (scale !== undefined) return "its scales are not f32";
+  }
   if (op.kind === "layer_normalization" && op.outputs.length > 1) return "its statistics are read";
   if (op.kind === "batch_normalization" && op.attrs["training_mode"] === 1) return "it is in training mode";
   return null;

@@ -3,15 +3,14 @@
  * as nodes of their own; engine kinds (`cpu.*`) cannot be exported.
  */
 import { fail } from "../diagnostics/index.js";
-import { type Attrs, constantTensor, type Graph, isConstant, type Op, type Value } from "../ir/graph.js";
+import { type Attrs, constantTensor, type Graph, type Op, type Value } from "../ir/graph.js";
 import { describeOp } from "../ir/infer.js";
-import type { OpKind } from "../ir/ops/index.js";
 import { type Blob, f32, fromBytes, type Tensor, toBytes } from "../ir/tensor.js";
-import { type Dim, type ElementType, elementTypes, type Type, UNKNOWN_DIM } from "../ir/types.js";
+import { type Dim, type ElementType, type Type, UNKNOWN_DIM } from "../ir/types.js";
 import { attributeProtos } from "./attributes.js";
 import { elementNumbers } from "./elements.js";
-import { NEWEST_OPSET } from "./import.js";
 import { opTypes } from "./op-types.js";
+import { chooseOpset, DEFAULT_OPSET, irVersionOf, NEWEST_OPSET, OLDEST_EXPORT } from "./opsets.js";
 import {
   attributeTypes,
   functionCodec,
@@ -25,19 +24,12 @@ import {
   type ValueInfoProto,
 } from "./schema.js";
 
-export const DEFAULT_OPSET = 17;
-export const OLDEST_EXPORT = 13;
-/** The newest that ONNX Runtime 1.30 runs. Newer ones are written only where a carried node of the source needs its own. */
-export const NEWEST_EXPORT = 26;
 /** A protobuf message holds less than 2 GiB; weights beyond this go to a file of their own. */
 const EXTERNAL_ABOVE = 1_900_000_000;
 /** Initializers below this size stay in the model file even when weights are external. */
 const EXTERNAL_LEAST = 1024;
 /** Start of each tensor in the external file: memory-mapping readers want pages. */
 const EXTERNAL_ALIGNMENT = 4096;
-
-/** IR version that each opset was released with (ONNX Versioning.md). */
-const irVersions: Readonly<Record<number, number>> = { 13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9, 21: 10, 22: 10, 23: 11, 24: 12 };
 
 export interface ExportOptions {
   /** Wanted opset, 13 to 28; ONNX Runtime 1.30 runs up to 26. */
@@ -55,177 +47,6 @@ export interface ExportedModel {
   readonly raised: readonly string[];
   /** Weights in a file of their own: written at these offsets, in order. */
   readonly external: { readonly name: string; readonly parts: readonly { readonly offset: number; readonly blob: Blob }[] } | null;
-}
-
-interface Needs {
-  readonly opset: number;
-  readonly why: string;
-}
-
-const lowBit: ReadonlySet<ElementType> = new Set(["i4", "u4"]);
-const float8: ReadonlySet<ElementType> = new Set(["f8e4m3fn", "f8e4m3fnuz", "f8e5m2", "f8e5m2fnuz"]);
-
-/** Least opset of a type. */
-function typeOpset(t: Type): number {
-  if (t.kind !== "tensor") return 13;
-  if (t.elem === "i2" || t.elem === "u2") return 25;
-  if (t.elem === "f8e8m0") return 24;
-  if (t.elem === "f4e2m1") return 23;
-  if (lowBit.has(t.elem)) return 21;
-  return float8.has(t.elem) ? 19 : 13;
-}
-
-/** Opset that introduced a kind, where later than 13. */
-const kindOpset: { readonly [K in OpKind]?: number } = {
-  hard_swish: 14,
-  trilu: 14,
-  cast_like: 15,
-  layer_normalization: 17,
-  mish: 18,
-  gelu: 20,
-  group_normalization: 21,
-};
-
-const elemOf = (v: Value | null | undefined): ElementType | null => (v?.type.kind === "tensor" ? v.type.elem : null);
-
-/** Least opset at which the op keeps its meaning. */
-function needs(op: Op): Needs[] {
-  const out: Needs[] = [];
-  const add = (opset: number, why: string): void => {
-    if (opset > OLDEST_EXPORT) out.push({ opset, why: `${describeOp(op)}: ${why}` });
-  };
-  const has = (...names: string[]): boolean => names.some((n) => op.attrs[n] !== undefined);
-  const own = kindOpset[op.kind as OpKind];
-  if (own !== undefined) add(own, `the operator is of opset ${own}`);
-  for (const v of [...op.inputs, ...op.outputs]) if (v !== null) add(typeOpset(v.type), `%${v.name} is ${elemOf(v)}`);
-  if (op.kind.startsWith("reduce_") && op.kind !== "reduce_sum") {
-    if (op.inputs[1] != null && !isConstant(op.inputs[1])) add(18, "axes are computed");
-    if (has("noop_with_empty_axes")) add(18, "noop_with_empty_axes is of opset 18");
-  }
-  switch (op.kind) {
-    case "pad":
-      if (op.inputs[3] != null) add(18, "axes are of opset 18");
-      if (op.attrs["mode"] === "wrap") add(19, "mode wrap is of opset 19");
-      break;
-    case "resize":
-      if (has("axes", "antialias", "keep_aspect_ratio_policy")) add(18, "axes, antialias and keep_aspect_ratio_policy are of opset 18");
-      if (op.attrs["coordinate_transformation_mode"] === "half_pixel_symmetric") add(19, "half_pixel_symmetric is of opset 19");
-      break;
-    case "scatter_nd":
-    case "scatter_elements":
-      if (op.attrs["reduction"] === "min" || op.attrs["reduction"] === "max") add(18, "reductions min and max are of opset 18");
-      else if (has("reduction")) add(16, "reduction is of opset 16");
-      break;
-    case "shape":
-      if (has("start", "end")) add(15, "start and end are of opset 15");
-      break;
-    case "reshape":
-      if (has("allowzero")) add(14, "allowzero is of opset 14");
-      break;
-    case "batch_normalization":
-      if (has("training_mode")) add(14, "training_mode is of opset 14");
-      break;
-    case "lstm":
-    case "gru":
-    case "rnn":
-      if (has("layout")) add(14, "layout is of opset 14");
-      break;
-    case "split":
-      if (unevenSplit(op)) add(18, "uneven parts without sizes are of opset 18");
-      break;
-    case "quantize_linear":
-    case "dequantize_linear": {
-      const stored = elemOf(op.kind === "quantize_linear" ? op.outputs[0] : op.inputs[0]);
-      if (stored === "u16" || stored === "i16") add(21, `${stored} is of opset 21`);
-      if (has("block_size")) add(21, "block_size is of opset 21");
-      if (has("precision")) add(23, "precision is of opset 23");
-      if (has("output_dtype")) add(op.kind === "quantize_linear" ? 21 : 23, "output_dtype is newer than opset 20");
-      if (has("saturate")) add(19, "saturate is of opset 19");
-      const scale = elemOf(op.inputs[1]);
-      if (scale === "f16" || scale === "bf16") add(19, `scales in ${scale} are of opset 19`);
-      break;
-    }
-    case "cast":
-    case "cast_like":
-      if (has("round_mode")) add(24, "round_mode is of opset 24");
-      if (has("saturate")) add(19, "saturate is of opset 19");
-      break;
-    case "average_pool":
-      if (has("dilations")) add(19, "dilations of AveragePool are of opset 19");
-      break;
-    case "lp_pool":
-      if (has("dilations", "ceil_mode")) add(18, "dilations and ceil_mode of LpPool are of opset 18");
-      break;
-    case "equal":
-      if (elemOf(op.inputs[0]) === "string") add(19, "equality of strings is of opset 19");
-      break;
-    case "is_nan":
-    case "is_inf":
-      if (float8.has(elemOf(op.inputs[0]) ?? "f32")) add(20, "float8 is of opset 20");
-      break;
-    case "relu":
-      if (elementTypes[elemOf(op.inputs[0]) ?? "f32"].kind === "int") add(14, "integers are of opset 14");
-      break;
-    case "reduce_max":
-    case "reduce_min":
-      if (elemOf(op.inputs[0]) === "bool") add(20, "bool is of opset 20");
-      break;
-    case "add":
-    case "sub":
-    case "mul":
-    case "div": {
-      const e = elemOf(op.inputs[0]) ?? "f32";
-      if (elementTypes[e].bits < 32 && elementTypes[e].kind !== "float") add(14, `${e} is of opset 14`);
-      break;
-    }
-    default:
-      break;
-  }
-  for (const region of op.regions) for (const inner of region.ops) out.push(...needs(inner));
-  return out;
-}
-
-const unevenSplit = (op: Op): boolean => {
-  if (op.inputs[1] != null || op.outputs.length === 1) return false;
-  const sizes = op.outputs.map((v) => (v.type.kind === "tensor" ? v.type.shape?.[axisOf(op, v)] : undefined));
-  return sizes.some((s) => s !== sizes[0]) || sizes[0] === UNKNOWN_DIM;
-};
-const axisOf = (op: Op, v: Value): number => {
-  const axis = typeof op.attrs["axis"] === "number" ? op.attrs["axis"] : 0;
-  return axis < 0 && v.type.kind === "tensor" ? axis + (v.type.shape?.length ?? 0) : axis;
-};
-
-const hasOldCarry = (graph: Graph): Op | undefined =>
-  graph.ops.find((op) => op.kind === "carry" && (op.attrs["domain"] === "" || op.attrs["domain"] === "ai.onnx")) ??
-  graph.ops.flatMap((op) => op.regions).flatMap((r) => hasOldCarry(r) ?? [])[0];
-
-/** The opset to write: the wanted one, raised by need; the source's own where nodes of the default domain are carried, since their meaning is that opset's. */
-function chooseOpset(graph: Graph, wanted: number): { readonly opset: number; readonly raised: string[] } {
-  const all = graph.ops.flatMap(needs);
-  const most = all.reduce((m, n) => Math.max(m, n.opset), OLDEST_EXPORT);
-  let opset = wanted;
-  const raised: string[] = [];
-  const carried = hasOldCarry(graph);
-  const source = graph.meta.opsets?.[""];
-  if (carried !== undefined && source !== undefined) {
-    const kept = Math.min(NEWEST_OPSET, Math.max(OLDEST_EXPORT, source));
-    if (kept !== opset)
-      raised.push(
-        `opset ${kept} instead of ${opset}: ${describeOp(carried)} (${carried.attrs["op_type"]}) is carried unchanged, and its meaning is that of opset ${source}`,
-      );
-    opset = kept;
-  }
-  if (most > opset) {
-    raised.push(...new Set(all.filter((n) => n.opset > opset).map((n) => `opset ${n.opset}: ${n.why}`)));
-    opset = most;
-  }
-  if (opset > NEWEST_OPSET)
-    fail("CEC3012", {
-      message: `the model needs opset ${opset}`,
-      why: raised.join("; "),
-      help: `cec writes opsets ${OLDEST_EXPORT} to ${NEWEST_OPSET}`,
-    });
-  return { opset, raised };
 }
 
 interface Writer {
@@ -277,7 +98,7 @@ export function exportOnnx(graph: Graph, options: ExportOptions = {}): ExportedM
   const { meta } = graph;
   const domains = Object.entries(meta.opsets ?? {}).filter(([d]) => d !== "" && usesDomain(graph, d));
   const bytes = modelCodec.encode({
-    ir_version: irVersions[opset] ?? 12,
+    ir_version: irVersionOf(opset, (meta.functions ?? []).length > 0),
     opset_import: [{ domain: "", version: opset }, ...domains.sort(([a], [b]) => (a < b ? -1 : 1)).map(([domain, version]) => ({ domain, version }))],
     producer_name: options.producer ?? "cec",
     producer_version: options.producerVersion ?? "",

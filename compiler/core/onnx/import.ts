@@ -14,6 +14,7 @@ import { hasReferences, plainAttributes, protoAttribute } from "./attributes.js"
 import { blobOfProto, elementOf, type TensorSource } from "./elements.js";
 import { type Draft, formerNames, type NormalizeContext, normalize } from "./normalize.js";
 import { kindOf } from "./op-types.js";
+import { NEWEST_OPSET, OLDEST_OPSET } from "./opsets.js";
 import {
   functionCodec,
   type GraphProto,
@@ -28,9 +29,6 @@ import {
   type ValueInfoProto,
 } from "./schema.js";
 
-export const OLDEST_OPSET = 7;
-/** Of the `onnx` package 1.23. */
-export const NEWEST_OPSET = 28;
 /** Deepest nesting of control flow. */
 const MAX_DEPTH = 64;
 

@@ -93,7 +93,7 @@ export function entropyRange(s: TensorStatistics): Range {
   });
   let best = bins;
   let least = Number.POSITIVE_INFINITY;
-  const stride = Math.max(1, Math.floor((bins - LEVELS) / 256));
+  const stride = Math.max(1, Math.floor((bins - LEVELS) / 128));
   for (let end = LEVELS; end <= bins; end += stride) {
     const divergence = klDivergence(p, end);
     if (divergence < least) {

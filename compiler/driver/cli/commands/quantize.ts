@@ -27,7 +27,7 @@ interface QuantizeFlags extends EngineOptions {
 }
 
 /** Samples of the proof where no evaluation data was given: it must not take longer than the work that it proves. */
-const PROOF_SAMPLES = 64;
+const PROOF_SAMPLES = 32;
 const RANDOM_SAMPLES = 16;
 const RANDOM = "random values";
 /** Time for each latency. */

@@ -17,7 +17,8 @@ import {
 /**
  * Evaluates ops whose operands are constants, and replaces integer values whose contents shape inference knows (`Shape` → `Gather` → `Concat` chains).
  * A reshape target with one dimension that is only known at run time becomes a constant with -1 in its place. Results above `maxBytes` stay computed,
- * since folding them would make the file larger (`ConstantOfShape`, `Expand`). Does not fold dequantization: quantized weights stay quantized.
+ * since folding them would make the file larger (`ConstantOfShape`, `Expand`), and so does what would take more than `maxOperations`: a hostile file may ask for
+ * any product of large constants. Does not fold dequantization: quantized weights stay quantized.
  */
 export const foldConstants = definePass({
   name: "fold-constants",
@@ -33,10 +34,17 @@ export const foldConstants = definePass({
         .min(0)
         .default(1 << 24)
         .describe("largest result that is stored as a constant"),
+      maxOperations: z
+        .number()
+        .int()
+        .min(0)
+        .default(2 ** 30)
+        .describe("scalar operations that all evaluations may take together"),
     })
     .strict(),
   statistics: { folded: "ops replaced by constants", shapes: "of these, shape computations" },
   run({ graph, options, rewrite, count, decide }) {
+    let left = options.maxOperations;
     for (const op of [...graph.ops]) {
       if (op.kind === "constant" || op.kind === "dequantize_linear" || op.kind === "quantize_linear" || op.outputs.length === 0) continue;
       if (op.regions.length > 0 || opDefinition(op.kind)?.impure === true) continue;
@@ -63,6 +71,12 @@ export const foldConstants = definePass({
         decide(op, "kept", `the result is larger than ${options.maxBytes} bytes`, bytes);
         continue;
       }
+      const work = operationsOf(op);
+      if (work > left) {
+        decide(op, "kept", `evaluating it takes ${work} operations, and ${left} are left of ${options.maxOperations}`, bytes);
+        continue;
+      }
+      left -= work;
       try {
         replace(op, evaluate(op, op.inputs.map(constantTensor)), "operands are constant");
         count("folded");

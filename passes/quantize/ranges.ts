@@ -91,13 +91,14 @@ export function entropyRange(s: TensorStatistics): Range {
     const centre = lo + (i + 0.5) * width;
     p[Math.min(bins - 1, Math.floor(Math.abs(centre) / width))]! += c;
   });
+  const divergence = divergences(p);
   let best = bins;
   let least = Number.POSITIVE_INFINITY;
-  const stride = Math.max(1, Math.floor((bins - LEVELS) / 128));
+  const stride = Math.max(1, Math.floor((bins - LEVELS) / 512));
   for (let end = LEVELS; end <= bins; end += stride) {
-    const divergence = klDivergence(p, end);
-    if (divergence < least) {
-      least = divergence;
+    const d = divergence(end);
+    if (d < least) {
+      least = d;
       best = end;
     }
   }
@@ -105,37 +106,42 @@ export function entropyRange(s: TensorStatistics): Range {
   return { low: Math.max(s.min, -threshold), high: Math.min(s.max, threshold) };
 }
 
-/** KL divergence of the first `end` bins, outliers counted in the last, from the same bins merged to LEVELS. */
-function klDivergence(p: Float64Array, end: number): number {
-  let outliers = 0;
-  for (let i = end; i < p.length; i++) outliers += p[i] as number;
-  let total = outliers;
-  for (let i = 0; i < end; i++) total += p[i] as number;
-  if (total === 0) return Number.POSITIVE_INFINITY;
-  let divergence = 0;
-  let mass = 0;
-  const merged = new Float64Array(end);
-  for (let l = 0; l < LEVELS; l++) {
-    const from = Math.floor((l * end) / LEVELS);
-    const to = Math.floor(((l + 1) * end) / LEVELS);
-    let sum = 0;
-    let filled = 0;
-    for (let i = from; i < to; i++) {
-      sum += p[i] as number;
-      if ((p[i] as number) > 0) filled++;
+/** What a probability costs where the merged distribution has none. */
+const UNSEEN = 40;
+
+/**
+ * KL divergence of the first `end` bins, outliers counted in the last, from the same bins merged to LEVELS, as a function of `end`. Sums of p, of p log p and of
+ * filled bins up to each bin make one evaluation cost LEVELS steps instead of `end`.
+ */
+function divergences(p: Float64Array): (end: number) => number {
+  const [sums, logs, filled] = [new Float64Array(p.length + 1), new Float64Array(p.length + 1), new Float64Array(p.length + 1)];
+  p.forEach((v, i) => {
+    sums[i + 1] = (sums[i] as number) + v;
+    logs[i + 1] = (logs[i] as number) + (v > 0 ? v * Math.log(v) : 0);
+    filled[i + 1] = (filled[i] as number) + (v > 0 ? 1 : 0);
+  });
+  const total = sums[p.length] as number;
+  return (end) => {
+    if (total === 0) return Number.POSITIVE_INFINITY;
+    const mass = sums[end] as number;
+    const outliers = total - mass;
+    let divergence = 0;
+    let lastMerged = 0;
+    for (let l = 0; l < LEVELS; l++) {
+      const [from, to] = [Math.floor((l * end) / LEVELS), Math.floor(((l + 1) * end) / LEVELS)];
+      const sum = (sums[to] as number) - (sums[from] as number);
+      if (sum === 0) continue;
+      const merged = sum / ((filled[to] as number) - (filled[from] as number)) / mass;
+      divergence += (logs[to] as number) - (logs[from] as number) - sum * Math.log(total * merged);
+      lastMerged = merged;
     }
-    for (let i = from; i < to; i++) {
-      if ((p[i] as number) > 0) merged[i] = sum / filled;
-    }
-    mass += sum;
-  }
-  for (let i = 0; i < end; i++) {
-    const a = ((p[i] as number) + (i === end - 1 ? outliers : 0)) / total;
-    if (a === 0) continue;
-    const b = mass === 0 ? 0 : (merged[i] as number) / mass;
-    divergence += b === 0 ? a * 40 : a * Math.log(a / b);
-  }
-  return divergence;
+    // The last bin holds the outliers as well.
+    const last = p[end - 1] as number;
+    const all = last + outliers;
+    if (last > 0) divergence += all * Math.log(all / total / lastMerged) - last * Math.log(last / total / lastMerged);
+    else if (all > 0) divergence += all * UNSEEN;
+    return divergence / total;
+  };
 }
 
 /** Candidate shares of the full range, from all of it down to a tenth. */

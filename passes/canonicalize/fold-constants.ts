@@ -132,3 +132,14 @@ function knownContent(op: Op): Tensor | null {
   if (!v.content.every((d) => typeof d === "number" && Number.isSafeInteger(d))) return null;
   return tensor(v.type.elem, v.type.shape.length === 0 ? [] : [v.content.length], v.content as number[]);
 }
+
+/** Scalar operations of one evaluation: its arithmetic, and a visit to each element that it reads and writes. */
+function operationsOf(op: Op): number {
+  const shape = (v: Value | null): readonly number[] | null =>
+    v?.type.kind === "tensor" ? ((v.type.shape as readonly number[] | null) ?? null) : null;
+  const inputs = op.inputs.map(shape);
+  const outputs = op.outputs.map((v) => shape(v) ?? []);
+  const cost = opDefinition(op.kind)?.cost?.(op, { inputs, outputs });
+  const visited = [...inputs, ...outputs].reduce((n, s) => n + (elementCount(s) ?? 0), 0);
+  return (cost?.macs ?? 0) + (cost?.flops ?? 0) + visited;
+}

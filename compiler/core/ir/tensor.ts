@@ -83,16 +83,39 @@ export function zeros(type: ElementType, dims: readonly number[]): Tensor {
   return { type, dims, data: new arrayOf[type](n) };
 }
 
-/** A tensor from plain numbers (or bigints for 64-bit integers, strings for strings); values are stored as they are, without range checks. */
+const INT64_MAX = 2n ** 63n - 1n;
+const UINT64_MAX = 2n ** 64n - 1n;
+
+/**
+ * A number as a 64-bit integer, its fraction cut off. Numbers at or past the ends of the range become the ends: 2^63 - 1, which files write for "to the end", is
+ * 2^63 as a number, and would wrap to the least integer. NaN becomes 0, as in narrower integers.
+ */
+function toBigInt(type: "i64" | "u64", v: number): bigint {
+  if (Number.isNaN(v)) return 0n;
+  if (type === "u64") return v >= 2 ** 64 ? UINT64_MAX : v <= -(2 ** 64) ? 0n : BigInt(Math.trunc(v));
+  return v >= 2 ** 63 ? INT64_MAX : v <= -(2 ** 63) ? -(2n ** 63n) : BigInt(Math.trunc(v));
+}
+
+/**
+ * A tensor from plain numbers (or bigints for 64-bit integers, strings for strings). Values are stored as they are, without range checks; numbers past the range
+ * of a 64-bit integer become its ends.
+ */
 export function tensor(type: ElementType, dims: readonly number[], values: ArrayLike<number | bigint | string>): Tensor {
   if (values.length !== countOf(dims) * lanes(type)) {
     throw new RangeError(`${values.length} values do not fill a tensor of shape [${dims.join(", ")}]`);
   }
   if (type === "string") return { type, dims, data: Array.from(values, String) };
   const out = zeros(type, dims);
+  if (type === "i64" || type === "u64") {
+    const data = out.data as BigInt64Array;
+    for (let i = 0; i < values.length; i++) {
+      const v = values[i];
+      data[i] = typeof v === "number" ? toBigInt(type, v) : BigInt(v as bigint);
+    }
+    return out;
+  }
   const data = out.data as Float64Array;
-  const big = type === "i64" || type === "u64";
-  for (let i = 0; i < values.length; i++) data[i] = (big ? BigInt(values[i] as bigint) : Number(values[i])) as number;
+  for (let i = 0; i < values.length; i++) data[i] = Number(values[i]);
   return out;
 }
 
@@ -108,17 +131,18 @@ export function toNumbers(t: Tensor): Float64Array {
   return out;
 }
 
-/** A tensor of `type` from JS numbers: rounded to nearest even for floats; truncated and wrapped, as a C cast of a value in range, for integers. */
+/**
+ * A tensor of `type` from JS numbers: rounded to nearest even for floats, 8-bit and smaller floats saturated; truncated and wrapped for integers of up to 32
+ * bits, as a C cast of a value in range; 64-bit integers end at their limits. NaN becomes 0 in integers.
+ */
 export function fromNumbers(type: ElementType, dims: readonly number[], values: ArrayLike<number>): Tensor {
   const encode = encoders[type];
-  if (encode !== undefined) return tensor(type, dims, Array.from(values, encode));
-  if (type === "i64" || type === "u64")
-    return tensor(
-      type,
-      dims,
-      Array.from(values, (v) => BigInt(Math.trunc(v))),
-    );
-  return tensor(type, dims, values);
+  if (encode === undefined) return tensor(type, dims, values);
+  if (values.length !== countOf(dims)) return tensor(type, dims, values);
+  const out = zeros(type, dims);
+  const data = out.data as Uint16Array;
+  for (let i = 0; i < values.length; i++) data[i] = encode(values[i] as number);
+  return out;
 }
 
 const f32Bits = new Float32Array(1);
@@ -134,16 +158,29 @@ export function decodeF16(bits: number): number {
   return sign * (1 + frac / 1024) * 2 ** (exp - 15);
 }
 
+const f64Value = new Float64Array(1);
+const f64Words = new Uint32Array(f64Value.buffer);
+
 /** Number to IEEE binary16 bits, round to nearest even, overflow to infinity. */
 export function encodeF16(value: number): number {
-  if (Number.isNaN(value)) return 0x7e00;
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const a = Math.abs(value);
-  if (a >= 65520) return sign | 0x7c00;
-  if (a < 2 ** -14) return sign | roundHalfEven(a * 2 ** 24);
-  const exp = Math.floor(Math.log2(a));
-  const e = 2 ** exp > a ? exp - 1 : 2 ** (exp + 1) <= a ? exp + 1 : exp;
-  return sign | (((e + 15) << 10) + roundHalfEven((a / 2 ** e - 1) * 1024));
+  f64Value[0] = value;
+  const low = f64Words[0] as number;
+  const high = f64Words[1] as number;
+  const sign = (high >>> 16) & 0x8000;
+  const exp = ((high >>> 20) & 0x7ff) - 1023;
+  if (exp === 1024) return Number.isNaN(value) ? 0x7e00 : sign | 0x7c00;
+  if (exp > 15) return sign | 0x7c00;
+  // Below half the least subnormal, 2^-25, all is zero.
+  if (exp < -25) return sign;
+  // The upper 21 bits of the significand, the leading one included, in units that leave `shift` bits to round away; `low` only breaks ties.
+  const upper = 0x100000 | (high & 0xfffff);
+  const shift = exp >= -14 ? 10 : -(exp + 4);
+  const kept = upper >>> shift;
+  const rest = upper & ((1 << shift) - 1);
+  const half = 1 << (shift - 1);
+  const up = rest > half || (rest === half && (low !== 0 || (kept & 1) === 1)) ? 1 : 0;
+  // The leading one of a normal number adds to the exponent field, and so does a carry: 65520 and up become infinity by themselves.
+  return sign | (exp >= -14 ? ((exp + 14) << 10) + kept + up : kept + up);
 }
 
 export function decodeBf16(bits: number): number {
@@ -200,25 +237,41 @@ function decodeSmall(f: SmallFloat, bits: number): number {
   return sign * (1 + m / (1 << f.man)) * 2 ** (e - f.bias);
 }
 
-/** All finite non-negative values of a small format, ascending, with their bits: encoding is a nearest search with ties to even bits. */
+/** The finite values that are not negative, ascending: a format's bits without the sign count them. */
+const magnitudes = new Map<SmallFloat, Float64Array>();
+
+function magnitudesOf(f: SmallFloat): Float64Array {
+  let values = magnitudes.get(f);
+  if (values === undefined) {
+    const all = Array.from({ length: 1 << (f.exp + f.man) }, (_, bits) => decodeSmall(f, bits));
+    values = Float64Array.from(all.filter(Number.isFinite));
+    magnitudes.set(f, values);
+  }
+  return values;
+}
+
+/**
+ * Nearest value, ties to even bits; past the largest finite value it is that one. Infinities and NaN by ONNX Cast with saturate=1: infinity is the largest
+ * finite value, but NaN in the formats without negative zero; a format without NaN has negative zero instead, as in ONNX's node cases.
+ */
 function encodeSmall(f: SmallFloat, value: number): number {
   const signBit = 1 << (f.exp + f.man);
-  const nan = f.specials === "fnuz" ? signBit : f.specials === "ieee" ? signBit - 1 : signBit - 1;
-  if (Number.isNaN(value)) return f.specials === "finite" ? 0 : nan;
+  const values = magnitudesOf(f);
+  const last = values.length - 1;
+  if (Number.isNaN(value)) return f.specials === "fnuz" ? signBit : f.specials === "finite" ? signBit : signBit - 1;
   const sign = value < 0 || Object.is(value, -0) ? signBit : 0;
+  if (!Number.isFinite(value)) return f.specials === "fnuz" ? signBit : sign | last;
   const a = Math.abs(value);
-  let best = 0;
-  let bestError = Number.POSITIVE_INFINITY;
-  for (let bits = 0; bits < signBit; bits++) {
-    const v = decodeSmall(f, bits);
-    if (!Number.isFinite(v)) continue;
-    const error = Math.abs(v - a);
-    if (error < bestError || (error === bestError && (bits & 1) === 0)) {
-      best = bits;
-      bestError = error;
-    }
+  let low = 0;
+  let high = last;
+  while (low < high) {
+    const mid = (low + high + 1) >> 1;
+    if ((values[mid] as number) <= a) low = mid;
+    else high = mid - 1;
   }
-  // ONNX Cast with saturate=1: values past the largest finite become the largest finite.
+  const above = low === last ? Number.POSITIVE_INFINITY : (values[low + 1] as number) - a;
+  const below = a - (values[low] as number);
+  const best = above < below || (above === below && (low & 1) === 1) ? low + 1 : low;
   return best === 0 && f.specials === "fnuz" ? 0 : sign | best;
 }
 

@@ -12,7 +12,7 @@ import { loadOrt } from "../../../compiler/driver/engine/ort.js";
 import { nativeIsBuilt } from "../../../runtime-native/ts/index.js";
 import { findPython, loadCases, type NodeCase, ONNX_VERSION, script } from "./cases.js";
 import { ignored } from "./ignore.js";
-import { exportCase, importCase, ownOpset, throughNative, throughOrt, throughText } from "./stages.js";
+import { exportCase, importCase, ownOpset, throughFolding, throughNative, throughOrt, throughText } from "./stages.js";
 
 const python = findPython();
 if (python === null)
@@ -23,7 +23,7 @@ const suite = python === null ? it.skip : it;
 
 const counts = new Map<string, number>();
 const bump = (what: string): unknown => counts.set(what, (counts.get(what) ?? 0) + 1);
-const faults: Record<string, string[]> = { import: [], text: [], export: [], checker: [], ort: [], native: [] };
+const faults: Record<string, string[]> = { import: [], text: [], export: [], checker: [], ort: [], folding: [], native: [] };
 /** Cases that the engine refuses, by what it lacks. */
 const refused = new Map<string, number>();
 const unexpected: string[] = [];
@@ -60,6 +60,9 @@ async function runCase(c: NodeCase, exported: { name: string; bytes: Uint8Array 
       if (wrong.length === 0) bump("equal in ONNX Runtime");
     }
   }
+  const folded = await throughFolding(c);
+  settle("folding", c.name, faultOf(Object(folded)));
+  if (folded === "ok") bump("right by constant folding");
   if (!nativeIsBuilt()) return;
   const n = await throughNative(c, graph);
   settle("native", c.name, n === "ok" ? null : "fault" in n ? n.fault : (n.why ?? null));
@@ -116,6 +119,7 @@ suite("prints and parses every imported case", () => expect(faults["text"]).toEq
 suite("exports every imported case to an equivalent file, but those that are listed", () => expect(faults["export"]).toEqual([]));
 suite("writes files that ONNX's own checker takes", () => expect(faults["checker"]).toEqual([]));
 suite("gives the original's results in ONNX Runtime", () => expect(faults["ort"]).toEqual([]));
+suite("computes by constant folding what each case expects", () => expect(faults["folding"]).toEqual([]));
 suite("computes in the native engine what each case expects, where the engine takes it", () => expect(faults["native"]).toEqual([]));
 suite("lists no case that passes", () => expect(unexpected).toEqual([]));
 suite("covers all cases of the package", () => expect(counts.get("cases")).toBe(1884));

@@ -3,7 +3,9 @@ import {
   blobStore,
   blobsOf,
   CecError,
+  constantTensor,
   diffGraphs,
+  elementNumbers,
   exportOnnx,
   type Graph,
   hashGraph,
@@ -16,9 +18,11 @@ import {
   printGraph,
   runPipeline,
   type Tensor,
+  toBytes,
   toNumbers,
   verifyGraph,
 } from "../../../compiler/core/index.js";
+import { modelCodec } from "../../../compiler/core/onnx/schema.js";
 import { prepareNative } from "../../../compiler/driver/engine/native.js";
 import { ortSession } from "../../../compiler/driver/engine/ort.js";
 import { cleanForEngine } from "../../../compiler/driver/prepare.js";
@@ -132,6 +136,41 @@ export async function throughOrt(c: NodeCase, graph: Graph, files: readonly Uint
     }
   }
   return outcomes;
+}
+
+/** The case with its inputs as constants, folded by the ops' reference evaluations: what the compiler computes is what the case expects. */
+export async function throughFolding(c: NodeCase): Promise<Outcome> {
+  const set = c.sets[0];
+  if (set === undefined) return { skip: "no data" };
+  const model = modelCodec.decode(c.model);
+  const names = (model.graph?.input ?? []).map((v) => v.name ?? "");
+  const given = new Set((model.graph?.initializer ?? []).map((t) => t.name));
+  const free = names.filter((n) => !given.has(n));
+  if (model.graph == null || set.inputs.length < free.length || set.inputs.some((t) => t === null)) return { skip: "inputs that are no tensors" };
+  const initializer = free.map((name, i) => {
+    const t = set.inputs[i] as Tensor;
+    const data = t.type === "string" ? { string_data: (t.data as string[]).map((s) => new TextEncoder().encode(s)) } : { raw_data: toBytes(t) };
+    return { name, dims: [...t.dims], data_type: elementNumbers[t.type], ...data };
+  });
+  try {
+    const graph = importOnnx(
+      modelCodec.encode({ ...model, graph: { ...model.graph, initializer: [...(model.graph.initializer ?? []), ...initializer] } }),
+    );
+    await runPipeline(graph, [{ pass: findPass("fold_constants") as PassDefinition, options: {} }], { verify: "off" });
+    let compared = 0;
+    for (const [i, o] of graph.outputs.entries()) {
+      const got = constantTensor(o.value);
+      const want = set.outputs[i];
+      if (got === null || want == null) continue;
+      compared++;
+      if (got.type !== want.type) return { fault: `output ${o.name} is ${got.type}, not ${want.type}` };
+      const d = difference(got, want, Math.max(c.rtol, isFloat(want.type) ? 1e-5 : 0), isFloat(want.type) ? Math.max(c.atol, 1e-6) : c.atol);
+      if (d > 1) return { fault: `output ${o.name} differs, ${d.toExponential(1)} times the tolerance` };
+    }
+    return compared === 0 ? { skip: "not folded" } : "ok";
+  } catch (e) {
+    return { fault: text(e) };
+  }
 }
 
 /** The native engine computes what the case expects, where it accepts the graph. */

@@ -141,3 +141,39 @@ it("hashes a constant by its bytes", () => {
       .digest("hex"),
   );
 });
+
+it("rounds every number between two binary16 neighbours to the nearer one", () => {
+  for (let bits = 0; bits < 0x7bff; bits += 7) {
+    const [a, b] = [decodeF16(bits), decodeF16(bits + 1)];
+    expect(encodeF16(a + (b - a) * 0.499)).toBe(bits);
+    expect(encodeF16(a + (b - a) * 0.501)).toBe(bits + 1);
+    expect(encodeF16((a + b) / 2)).toBe(bits % 2 === 0 ? bits : bits + 1);
+    expect(encodeF16(-(a + b) / 2)).toBe(0x8000 | (bits % 2 === 0 ? bits : bits + 1));
+  }
+});
+
+// ONNX, "Casting from and to float 8", saturate=1; the 4-bit column as in ml_dtypes 0.5.
+it.each<[ElementType, number, number, number]>([
+  ["f8e4m3fn", 0x7e, 0xfe, 0x7f],
+  ["f8e4m3fnuz", 0x80, 0x80, 0x80],
+  ["f8e5m2", 0x7b, 0xfb, 0x7f],
+  ["f8e5m2fnuz", 0x80, 0x80, 0x80],
+  ["f4e2m1", 7, 15, 8],
+])("writes infinities and NaN in %s as ONNX saturates them", (type, plus, minus, nan) => {
+  const t = fromNumbers(type, [3], [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN]);
+  if (type === "f8e5m2") expect(Number.isNaN(toNumbers(t)[2])).toBe(true);
+  else expect(Array.from(t.data as Uint8Array)).toEqual([plus, minus, nan]);
+  expect(toNumbers(fromNumbers(type, [2], [1e30, -1e30]))).toEqual(Float64Array.of(largest(type), -largest(type)));
+});
+const largest = (type: ElementType): number => ({ f8e4m3fn: 448, f8e4m3fnuz: 240, f8e5m2: 57344, f8e5m2fnuz: 57344, f4e2m1: 6 })[type as "f4e2m1"];
+
+it("ends numbers at the limits of 64-bit integers, and takes NaN for 0", () => {
+  const [least, most] = [-(2n ** 63n), 2n ** 63n - 1n];
+  // The number 2^63 is what 2^63 - 1 becomes on its way through JavaScript.
+  expect(tensor("i64", [2], [2 ** 63, -(2 ** 63)]).data).toEqual(BigInt64Array.of(most, least));
+  expect(fromNumbers("i64", [5], [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1.5, -2.7]).data).toEqual(
+    BigInt64Array.of(0n, most, least, 1n, -2n),
+  );
+  expect(fromNumbers("u64", [2], [2 ** 64, 3]).data).toEqual(BigUint64Array.of(2n ** 64n - 1n, 3n));
+  expect(fromNumbers("i64", [1], toNumbers(tensor("i64", [1], [most]))).data).toEqual(BigInt64Array.of(most));
+});

@@ -1,6 +1,6 @@
 /**
  * `cec quantize` beside ONNX Runtime's own tool, in one run, alternating: seconds and peak memory of whole processes.
- *   CEC_DATA=… CEC_PEERS=/path/to/venv/bin/python npm run bench:quantize [-- ROUNDS]
+ *   CEC_DATA=… CEC_PEERS=/path/to/venv/bin/python npm run bench:quantize [-- ROUNDS [MODEL]]
  * CEC_PEERS is a Python with onnxruntime, onnx and numpy; CEC_PEER_SCRIPT the script (../shared/peers/ptq.py). The samples are the same: those of the plans,
  * written to .npy first.
  */
@@ -61,7 +61,7 @@ async function samples(set: string, count: number, path: string): Promise<void> 
 show(`medians of ${rounds} alternating rounds; whole processes, start-up and proof included\n`);
 show("| model | tool | seconds | peak MiB |");
 show("|---|---|---|---|");
-for (const m of models) {
+for (const m of models.filter((e) => e.name.includes(process.argv[3] ?? ""))) {
   const npy = join(out, `${m.set}.npy`);
   await samples(m.set, m.count, npy);
   const model = join(data, "models", m.file);

@@ -4,7 +4,7 @@
  * @example
  * // Defines a pass, runs a pipeline on an ONNX file, prints the IR, writes an ONNX file.
  * import { writeFileSync } from "node:fs";
- * import { definePass, exportOnnx, findPass, loadModel, printGraph, runPipeline, z } from "cec";
+ * import { definePass, exportOnnx, findPass, formatPasses, loadModel, printGraph, runPipeline, z } from "cec";
  *
  * const countConvs = definePass({
  *   name: "count-convs", summary: "Count convolutions", from: "float", to: "same", keeps: "bit-exact",
@@ -17,7 +17,8 @@
  *   { pass: findPass("fold_batch_norm"), options: {} },
  *   { pass: countConvs, options: {} },
  * ]);
- * console.log(printGraph(graph), result.passes);
+ * console.log(formatPasses(result.passes));
+ * console.log(printGraph(graph));
  * writeFileSync("folded.onnx", exportOnnx(graph).bytes);
  */
 export { z } from "zod";

@@ -37,9 +37,9 @@ function externalBytes(graph: Graph, modelPath: string): number {
 }
 
 export const onnxBytes = (graph: Graph): number => {
-  const { bytes, external } = exportOnnx(graph, needsExternalData(graph) ? { externalData: "weights" } : {});
+  const { byteLength, external } = exportOnnx(graph, needsExternalData(graph) ? { externalData: "weights" } : {});
   const last = external?.parts.at(-1);
-  return bytes.length + (last === undefined ? 0 : last.offset + last.blob.byteLength);
+  return byteLength + (last === undefined ? 0 : last.offset + last.blob.byteLength);
 };
 
 /** IR text with its constants, which stand in `NAME.blobs` beside it. */

@@ -6,6 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
+import { fail } from "../diagnostics/index.js";
 import { byteSize, type ElementType, elementTypes } from "./types.js";
 
 /**
@@ -311,6 +312,8 @@ export interface Blob {
   hash(): string;
   /** The bytes. For file blobs they are read at each call and not kept: hold them only while they are needed. */
   bytes(): Uint8Array;
+  /** The bytes piece by piece, for weights larger than one wants to hold. A piece is only good until the next one is taken. */
+  chunks(): Iterable<Uint8Array>;
   /** Where a blob by reference stands. */
   readonly file?: string;
 }
@@ -324,37 +327,54 @@ export function memoryBlob(bytes: Uint8Array): Blob {
       return hash;
     },
     bytes: () => bytes,
+    chunks: () => [bytes],
   };
 }
 
-/** Bytes `[offset, offset + byteLength)` of a file, read on demand. The caller has checked that the range lies in the file. */
+/** Bytes read from a file at a time. */
+const CHUNK = 1 << 24;
+
+/**
+ * Bytes `[offset, offset + byteLength)` of a file, read on demand. The caller has checked that the range lies in the file.
+ * @throws CEC3009 where the file cannot be read, or has become shorter since
+ */
 export function fileBlob(path: string, offset: number, byteLength: number): Blob {
   let hash: string | undefined;
+  const refuse = (why: string): never =>
+    fail("CEC3009", { message: `cannot read weights from ${path}`, why, help: "the file changed or went away after the model was read: run again" });
   const readInto = (into: Uint8Array, at: number): void => {
-    const fd = openSync(path, "r");
+    let fd = -1;
     try {
+      fd = openSync(path, "r");
       let done = 0;
       while (done < into.byteLength) {
-        const n = readSync(fd, into, done, into.byteLength - done, at + done);
-        if (n === 0) throw new RangeError(`${path} ends at byte ${at + done}, but a tensor reaches to byte ${at + into.byteLength}`);
+        // One read takes less than 2 GiB.
+        const n = readSync(fd, into, done, Math.min(into.byteLength - done, 1 << 30), at + done);
+        if (n === 0) refuse(`it ends at byte ${at + done}, a tensor reaches to byte ${at + into.byteLength}`);
         done += n;
       }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
+      refuse((error as Error).message);
     } finally {
-      closeSync(fd);
+      if (fd >= 0) closeSync(fd);
     }
   };
+  function* chunks(): Generator<Uint8Array> {
+    const chunk = new Uint8Array(Math.min(byteLength, CHUNK));
+    for (let at = 0; at < byteLength; at += chunk.byteLength) {
+      const part = chunk.subarray(0, Math.min(chunk.byteLength, byteLength - at));
+      readInto(part, offset + at);
+      yield part;
+    }
+  }
   return {
     file: path,
     byteLength,
     hash: () => {
       if (hash === undefined) {
         const h = createHash("sha256");
-        const chunk = new Uint8Array(Math.min(byteLength, 1 << 24));
-        for (let at = 0; at < byteLength; at += chunk.byteLength) {
-          const part = chunk.subarray(0, Math.min(chunk.byteLength, byteLength - at));
-          readInto(part, offset + at);
-          h.update(part);
-        }
+        for (const part of chunks()) h.update(part);
         hash = h.digest("hex");
       }
       return hash;
@@ -364,6 +384,7 @@ export function fileBlob(path: string, offset: number, byteLength: number): Blob
       readInto(out, offset);
       return out;
     },
+    chunks,
   };
 }
 

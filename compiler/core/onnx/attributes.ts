@@ -4,7 +4,7 @@ import type { Attrs, AttrValue } from "../ir/graph.js";
 import { floatAttributes } from "./op-types.js";
 import { type AttributeProto, attributeTypes, type NodeProto, toInt } from "./schema.js";
 
-const text = (b: Uint8Array | undefined): string => new TextDecoder().decode(b ?? new Uint8Array());
+const text = (b: Uint8Array | undefined): string => new TextDecoder("utf-8", { ignoreBOM: true }).decode(b ?? new Uint8Array());
 
 /** Attribute names that only say how a node is run elsewhere. */
 const ignored: ReadonlySet<string> = new Set(["consumed_inputs"]);

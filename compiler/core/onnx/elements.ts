@@ -43,7 +43,7 @@ export function elementOf(number: number, where: string): ElementType {
     byNumber.get(number) ??
     fail("CEC3005", {
       message: `${where} has element type number ${number}`,
-      why: "ONNX defines 1 to 26",
+      why: "cec knows 1 to 26",
       help: "the file is damaged, or newer than this cec",
     })
   );
@@ -88,7 +88,7 @@ export function blobOfProto(
     return { elem, dims, blob };
   }
   if (elem === "string") {
-    const values = (t.string_data ?? []).map((s) => new TextDecoder().decode(s));
+    const values = (t.string_data ?? []).map((s) => textOf(s, where));
     if (values.length !== count) wrong(`${values.length} strings`);
     return { elem, dims, blob: blobOf({ type: "string", dims, data: values }) };
   }
@@ -97,6 +97,19 @@ export function blobOfProto(
     return { elem, dims, blob: memoryBlob(t.raw_data) };
   }
   return { elem, dims, blob: memoryBlob(typedFields(t, elem, dims, count, wrong)) };
+}
+
+/** Strings are held as text: bytes that are none would be written back as others. */
+function textOf(bytes: Uint8Array, where: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return fail("CEC3005", {
+      message: `${where} holds strings that are not UTF-8`,
+      why: "ONNX asks for UTF-8 in string tensors",
+      help: "store bytes as a uint8 tensor",
+    });
+  }
 }
 
 /** Bytes from float_data, int32_data, int64_data, double_data or uint64_data. */

@@ -5,7 +5,7 @@
 import { fail } from "../diagnostics/index.js";
 import { type Attrs, constantTensor, type Graph, type Op, type Value } from "../ir/graph.js";
 import { describeOp } from "../ir/infer.js";
-import { type Blob, f32, fromBytes, type Tensor, toBytes } from "../ir/tensor.js";
+import { type Blob, f32, fromBytes, fromNumbers, type Tensor, toBytes } from "../ir/tensor.js";
 import { type Dim, type ElementType, type Type, UNKNOWN_DIM } from "../ir/types.js";
 import { attributeProtos } from "./attributes.js";
 import { elementNumbers } from "./elements.js";
@@ -13,9 +13,9 @@ import { opTypes } from "./op-types.js";
 import { chooseOpset, DEFAULT_OPSET, irVersionOf, NEWEST_OPSET, OLDEST_EXPORT } from "./opsets.js";
 import {
   attributeTypes,
+  type FunctionProto,
   functionCodec,
   type GraphProto,
-  modelCodec,
   type NodeProto,
   nodeCodec,
   type TensorProto,
@@ -23,6 +23,7 @@ import {
   typeCodec,
   type ValueInfoProto,
 } from "./schema.js";
+import { joined, modelParts } from "./serialize.js";
 
 /** A protobuf message holds less than 2 GiB; weights beyond this go to a file of their own. */
 const EXTERNAL_ABOVE = 1_900_000_000;
@@ -41,6 +42,10 @@ export interface ExportOptions {
 }
 
 export interface ExportedModel {
+  /** The file in pieces, in order; weights among them are views of the graph's own, so that writing takes no second copy. */
+  readonly pieces: readonly Uint8Array[];
+  readonly byteLength: number;
+  /** The file as a whole, put together when it is asked for. */
   readonly bytes: Uint8Array;
   readonly opset: number;
   /** Why the opset is not the one asked for, one line each; empty when it is. */
@@ -54,12 +59,16 @@ interface Writer {
   readonly names: ReadonlyMap<Value, string>;
   readonly used: Set<string>;
   readonly nodes: NodeProto[];
+  readonly claim: (wanted: string) => string;
+  /** ONNX Runtime refuses two nodes of one name. */
+  readonly claimNode: (wanted: string) => string;
   readonly initializers: TensorProto[];
   /** Where the data of an initializer goes. */
   readonly store: (blob: Blob) => Pick<TensorProto, "raw_data" | "external_data" | "data_location">;
 }
 
-const weightBytes = (graph: Graph): number => graph.constants().reduce((n, op) => n + (op.data?.byteLength ?? 0), 0);
+const weightBytes = (graph: Graph): number =>
+  graph.ops.reduce((n, op) => n + (op.data?.byteLength ?? 0) + op.regions.reduce((m, r) => m + weightBytes(r), 0), 0);
 
 /** Whether the weights are too large for one protobuf file. */
 export const needsExternalData = (graph: Graph): boolean => weightBytes(graph) > EXTERNAL_ABOVE;
@@ -97,7 +106,7 @@ export function exportOnnx(graph: Graph, options: ExportOptions = {}): ExportedM
   const proto = graphProto(graph, opset, store, new Set());
   const { meta } = graph;
   const domains = Object.entries(meta.opsets ?? {}).filter(([d]) => d !== "" && usesDomain(graph, d));
-  const bytes = modelCodec.encode({
+  const pieces = modelParts({
     ir_version: irVersionOf(opset, (meta.functions ?? []).length > 0),
     opset_import: [{ domain: "", version: opset }, ...domains.sort(([a], [b]) => (a < b ? -1 : 1)).map(([domain, version]) => ({ domain, version }))],
     producer_name: options.producer ?? "cec",
@@ -107,10 +116,27 @@ export function exportOnnx(graph: Graph, options: ExportOptions = {}): ExportedM
     doc_string: meta.doc ?? "",
     graph: proto,
     metadata_props: Object.entries(meta.properties ?? {}).map(([key, value]) => ({ key, value })),
-    functions: (meta.functions ?? []).map((f) => functionCodec.decode(f.bytes())),
+    functions: (meta.functions ?? []).map((f) => atOpset(functionCodec.decode(f.bytes()), opset)),
   });
-  return { bytes, opset, raised, external: parts.length === 0 ? null : { name: options.externalData as string, parts } };
+  let bytes: Uint8Array | undefined;
+  return {
+    pieces,
+    byteLength: pieces.reduce((n, p) => n + p.length, 0),
+    get bytes() {
+      bytes ??= joined(pieces);
+      return bytes;
+    },
+    opset,
+    raised,
+    external: parts.length === 0 ? null : { name: options.externalData as string, parts },
+  };
 }
+
+/** Bodies of functions are resolved at the model's opset; `chooseOpset` has seen that they mean the same there. */
+const atOpset = (f: FunctionProto, opset: number): FunctionProto => ({
+  ...f,
+  opset_import: (f.opset_import ?? []).map((o) => ((o.domain ?? "") === "" || o.domain === "ai.onnx" ? { ...o, version: opset } : o)),
+});
 
 /** Domains of functions stay imported as well: their bodies may use them. */
 const usesDomain = (graph: Graph, domain: string): boolean =>
@@ -128,12 +154,7 @@ function graphProto(
   const names = new Map<Value, string>();
   const used = new Set(outerNames);
   for (const n of captured.values()) used.add(n);
-  const claim = (wanted: string): string => {
-    let name = wanted;
-    for (let i = 1; used.has(name); i++) name = `${wanted}_${i}`;
-    used.add(name);
-    return name;
-  };
+  const claim = namer(used);
   const formal = graph.inputs.filter((v) => !captured.has(v));
   for (const [v, n] of captured) names.set(v, n);
   for (const v of formal) names.set(v, claim(v.name));
@@ -150,21 +171,36 @@ function graphProto(
     return name;
   });
   for (const op of graph.ops) for (const v of op.outputs) if (!names.has(v)) names.set(v, claim(v.name));
-  const writer: Writer = { opset, names, used, nodes: [], initializers: [], store };
+  const writer: Writer = { opset, names, used, claim, nodes: [], claimNode: namer(new Set()), initializers: [], store };
   for (const op of graph.ops) writeOp(graph, op, writer);
   for (const { from, to } of aliases) {
     if (names.get(from) !== to)
-      writer.nodes.push({ op_type: "Identity", name: claim(`${to}/identity`), input: [names.get(from) as string], output: [to] });
+      writer.nodes.push({ op_type: "Identity", name: writer.claimNode(`${to}/identity`), input: [names.get(from) as string], output: [to] });
   }
+  // Operands that became attributes at this opset leave constants that nobody reads.
+  const read = new Set(outputNames);
+  namesRead(writer.nodes, read);
   return {
     name: graph.name || "graph",
     doc_string: graph.meta.graphDoc ?? "",
     node: writer.nodes,
-    initializer: writer.initializers,
+    initializer: writer.initializers.filter((t) => read.has(t.name as string)),
     input: formal.map((v) => valueInfo(names.get(v) as string, v)),
     output: graph.outputs.map((o, i) => valueInfo(outputNames[i] as string, o.value)),
     value_info: carriedTypes(graph, names, new Set(outputNames)),
   };
+}
+
+/** Names that nodes, or bodies in them, read. */
+function namesRead(nodes: readonly NodeProto[], into: Set<string>): void {
+  for (const n of nodes) {
+    for (const i of n.input ?? []) into.add(i);
+    for (const a of n.attribute ?? [])
+      for (const g of [a.g, ...(a.graphs ?? [])]) {
+        namesRead(g?.node ?? [], into);
+        for (const o of g?.output ?? []) into.add(o.name ?? "");
+      }
+  }
 }
 
 /** Types that inference cannot find again: results of carried nodes. */
@@ -202,12 +238,21 @@ function tensorProto(name: string, type: Type, blob: Blob, store: Writer["store"
   return { ...head, ...store(blob) };
 }
 
-const uniqueIn = (w: Writer, wanted: string): string => {
-  let name = wanted;
-  for (let i = 1; w.used.has(name); i++) name = `${wanted}_${i}`;
-  w.used.add(name);
-  return name;
-};
+/** Gives names that `used` does not hold, and adds them to it: the wanted one, or that with a number behind. */
+function namer(used: Set<string>): (wanted: string) => string {
+  const next = new Map<string, number>();
+  return (wanted) => {
+    let name = wanted;
+    let i = next.get(wanted) ?? 1;
+    for (; used.has(name); i++) name = `${wanted}_${i}`;
+    if (name !== wanted) next.set(wanted, i);
+    used.add(name);
+    return name;
+  };
+}
+
+/** A node may be without a name, and any number of them is. */
+const nodeName = (op: Op, w: Writer): string => (op.name === "" ? "" : w.claimNode(op.name));
 
 function writeOp(graph: Graph, op: Op, w: Writer): void {
   const name = (v: Value | null): string => (v === null ? "" : (w.names.get(v) as string));
@@ -228,7 +273,7 @@ function writeOp(graph: Graph, op: Op, w: Writer): void {
   if (op.kind === "carry") return writeCarry(op, w, name, outputs);
   if (op.regions.length > 0) return writeControl(op, w, name, outputs);
   const addConstant = (wanted: string, t: Tensor): string => {
-    const n = uniqueIn(w, wanted);
+    const n = w.claim(wanted);
     w.initializers.push({ name: n, dims: [...t.dims], data_type: elementNumbers[t.type], raw_data: toBytes(t) });
     return n;
   };
@@ -241,26 +286,26 @@ function writeOp(graph: Graph, op: Op, w: Writer): void {
   const final = outputs[0] ?? "";
   const tail: NodeProto[] = [];
   const stages = (residual != null ? 1 : 0) + (activation !== undefined ? 1 : 0);
-  let current = stages === 0 ? final : uniqueIn(w, `${final}/${op.kind}`);
+  let current = stages === 0 ? final : w.claim(`${final}/${op.kind}`);
   const head = current;
   if (residual != null) {
-    const next = activation === undefined ? final : uniqueIn(w, `${final}/sum`);
-    tail.push({ op_type: "Add", name: uniqueIn(w, `${op.name || final}/add`), input: [current, name(residual)], output: [next] });
+    const next = activation === undefined ? final : w.claim(`${final}/sum`);
+    tail.push({ op_type: "Add", name: w.claimNode(`${op.name || final}/add`), input: [current, name(residual)], output: [next] });
     current = next;
   }
-  if (activation === "relu") tail.push({ op_type: "Relu", name: uniqueIn(w, `${op.name || final}/relu`), input: [current], output: [final] });
+  if (activation === "relu") tail.push({ op_type: "Relu", name: w.claimNode(`${op.name || final}/relu`), input: [current], output: [final] });
   else if (activation === "clip") {
     const bound = (v: unknown, n: string): string =>
-      typeof v === "number" && Number.isFinite(v) ? addConstant(`${op.name || final}/${n}`, f32([], [v])) : "";
+      typeof v === "number" && Number.isFinite(v) ? addConstant(`${op.name || final}/${n}`, fromNumbers(elementOf(op.outputs[0]), [], [v])) : "";
     const ends = [bound(low, "min"), bound(high, "max")];
     while (ends.length > 0 && ends[ends.length - 1] === "") ends.pop();
-    tail.push({ op_type: "Clip", name: uniqueIn(w, `${op.name || final}/clip`), input: [current, ...ends], output: [final] });
+    tail.push({ op_type: "Clip", name: w.claimNode(`${op.name || final}/clip`), input: [current, ...ends], output: [final] });
   }
   const form = versioned(op, inputs, attrs, w, addConstant);
   while (form.inputs.length > 0 && form.inputs[form.inputs.length - 1] === "") form.inputs.pop();
   w.nodes.push({
     op_type: form.type ?? opTypes[op.kind as keyof typeof opTypes],
-    name: op.name,
+    name: nodeName(op, w),
     input: form.inputs,
     output: stages === 0 ? outputs : [head, ...outputs.slice(1)],
     attribute: [...attributeProtos(form.attrs), ...(form.protos ?? [])].sort((a, b) => ((a.name ?? "") < (b.name ?? "") ? -1 : 1)),
@@ -268,6 +313,8 @@ function writeOp(graph: Graph, op: Op, w: Writer): void {
   });
   w.nodes.push(...tail);
 }
+
+const elementOf = (v: Value | undefined): ElementType => (v?.type.kind === "tensor" ? v.type.elem : "f32");
 
 interface Form {
   readonly type?: string;
@@ -328,7 +375,7 @@ function writeCarry(op: Op, w: Writer, name: (v: Value | null) => string, output
   w.nodes.push({
     ...node,
     op_type: node.op_type ?? "",
-    name: op.name,
+    name: nodeName(op, w),
     input: operands.map(name),
     output: [...outputs],
     ...(op.doc === undefined ? {} : { doc_string: op.doc }),
@@ -367,7 +414,7 @@ function writeControl(op: Op, w: Writer, name: (v: Value | null) => string, outp
   const { captures: _c, then_captures: _t, ...attrs } = op.attrs;
   w.nodes.push({
     op_type: opTypes[op.kind as keyof typeof opTypes],
-    name: op.name,
+    name: nodeName(op, w),
     input: op.inputs.slice(0, own).map(name),
     output: [...outputs],
     attribute: [...attributeProtos(attrs), ...graphs.map((g, i) => ({ name: attributeNames[i] as string, type: attributeTypes.GRAPH, g }))],

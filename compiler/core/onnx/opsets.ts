@@ -8,7 +8,7 @@ import { describeOp } from "../ir/infer.js";
 import type { OpKind } from "../ir/ops/index.js";
 import type { Blob } from "../ir/tensor.js";
 import { type ElementType, UNKNOWN_DIM } from "../ir/types.js";
-import { type NodeProto, nodeCodec } from "./schema.js";
+import { functionCodec, type NodeProto, nodeCodec, toInt } from "./schema.js";
 
 /** Oldest opset that is read. */
 export const OLDEST_OPSET = 7;
@@ -104,7 +104,9 @@ export function leastOpset(kind: string, elem: ElementType): number {
 
 interface Need {
   readonly opset: number;
-  readonly op: Op;
+  /** Who needs it, and what stands for others that need it for the same reason. */
+  readonly what: string;
+  readonly group: string;
   readonly why: string;
 }
 
@@ -112,7 +114,7 @@ interface Need {
 function needs(op: Op): Need[] {
   const out: Need[] = [];
   const add = (opset: number, why: string): void => {
-    if (opset > OLDEST_EXPORT) out.push({ opset, op, why });
+    if (opset > OLDEST_EXPORT) out.push({ opset, what: describeOp(op), group: op.kind, why });
   };
   const has = (...names: string[]): boolean => names.some((n) => op.attrs[n] !== undefined);
   const own = kindOpset[op.kind as OpKind];
@@ -198,7 +200,7 @@ const axisOf = (op: Op, v: Value): number => {
  * Opsets at which an operator took another form: operands for attributes, other defaults. A carried node of an older opset must not be written at these or
  * later. Other versions only added types, optional operands and attributes.
  */
-const formChanges: Readonly<Record<string, readonly number[]>> = {
+export const formChanges: Readonly<Record<string, readonly number[]>> = {
   BatchNormalization: [9, 14],
   Clip: [11],
   DFT: [20],
@@ -231,26 +233,50 @@ const formChanges: Readonly<Record<string, readonly number[]>> = {
   Upsample: [9, 10],
 };
 
-/** Carried nodes whose meaning hangs on the opset of the default domain: its own operators, and nodes with bodies. */
-const carriedByOpset = (graph: Graph): Op[] =>
-  graph.ops.flatMap((op) => [
-    ...(op.kind === "carry" && (op.attrs["domain"] === "" || op.attrs["domain"] === "ai.onnx" || hasBodies(op)) ? [op] : []),
-    ...op.regions.flatMap(carriedByOpset),
-  ]);
-const hasBodies = (op: Op): boolean =>
-  (nodeCodec.decode((op.attrs["node"] as Blob).bytes()).attribute ?? []).some((a) => a.g != null || (a.graphs ?? []).length > 0);
+/** What is written as it was read, so that its meaning hangs on the opset of the default domain. */
+interface Carried {
+  readonly op: Op | null;
+  readonly what: string;
+  /** The opset that it was written for. */
+  readonly source: number;
+  /** Operators of the default domain in it. */
+  readonly operators: readonly string[];
+}
 
-/** Operators of the default domain in a carried node: its own, and those of its bodies. */
+/** Carried nodes of the default domain, or with bodies. */
+function carriedNodes(graph: Graph, source: number): Carried[] {
+  return graph.ops.flatMap((op) => {
+    const inner = op.regions.flatMap((r) => carriedNodes(r, source));
+    const operators = op.kind === "carry" ? operatorsOf(nodeCodec.decode((op.attrs["node"] as Blob).bytes())) : [];
+    return operators.length === 0 ? inner : [{ op, what: `${describeOp(op)} (${op.attrs["op_type"]})`, source, operators }, ...inner];
+  });
+}
+
+/** Local functions. Runtimes resolve the operators of their bodies at the model's opset, and ONNX's checker asks for that one. */
+const carriedFunctions = (graph: Graph, source: number): Carried[] =>
+  (graph.meta.functions ?? []).map((blob) => {
+    const f = functionCodec.decode(blob.bytes());
+    const own = f.opset_import?.find((o) => (o.domain ?? "") === "" || o.domain === "ai.onnx");
+    return {
+      op: null,
+      what: `the function "${f.name ?? ""}"`,
+      source: own === undefined ? source : toInt(own.version),
+      operators: (f.node ?? []).flatMap(operatorsOf),
+    };
+  });
+
+/** Operators of the default domain in a node: its own, and those of its bodies. */
 function operatorsOf(node: NodeProto): string[] {
   const own = (node.domain ?? "") === "" || node.domain === "ai.onnx" ? [node.op_type ?? ""] : [];
   return [...own, ...(node.attribute ?? []).flatMap((a) => [a.g, ...(a.graphs ?? [])].flatMap((g) => (g?.node ?? []).flatMap(operatorsOf)))];
 }
 
-/** The newest opset at which the carried node means what it does at `source`. */
-function newestFor(op: Op, source: number): number {
-  const changes = operatorsOf(nodeCodec.decode((op.attrs["node"] as Blob).bytes())).flatMap((t) => (formChanges[t] ?? []).filter((v) => v > source));
-  return Math.min(NEWEST_OPSET, ...changes.map((v) => v - 1));
-}
+/** The newest opset at which it means what it does at its own. */
+const newestFor = (c: Carried): number =>
+  Math.min(
+    NEWEST_OPSET,
+    ...c.operators.flatMap((t) => (Object.hasOwn(formChanges, t) ? (formChanges[t] ?? []) : []).filter((v) => v > c.source).map((v) => v - 1)),
+  );
 
 /**
  * The opset to write: the wanted one; raised where ops, types and attributes need more, and to the source's own where nodes are carried; lowered where a carried
@@ -260,32 +286,31 @@ function newestFor(op: Op, source: number): number {
 export function chooseOpset(graph: Graph, wanted: number): { readonly opset: number; readonly raised: string[] } {
   const raised: string[] = [];
   const source = graph.meta.opsets?.[""];
-  const carried = source === undefined ? [] : carriedByOpset(graph);
-  const all = graph.ops.flatMap(needs);
-  if (source !== undefined)
-    for (const op of carried)
-      if (source > OLDEST_EXPORT) all.push({ opset: source, op, why: `${op.attrs["op_type"]} is carried as opset ${source} has it` });
+  const carried =
+    source === undefined ? [] : [...carriedNodes(graph, source), ...carriedFunctions(graph, source).filter((c) => c.operators.length > 0)];
+  const all: Need[] = graph.ops.flatMap(needs);
+  for (const c of carried)
+    if (c.source > OLDEST_EXPORT) all.push({ opset: c.source, what: c.what, group: "carried", why: `it is carried as opset ${c.source} has it` });
   const most = all.reduce((m, n) => Math.max(m, n.opset), OLDEST_EXPORT);
   // One line for each reason, the first op named.
   const reasons = new Map<string, Need[]>();
   for (const n of all) {
-    const key = `${n.opset} ${n.op.kind} ${n.why}`;
+    const key = `${n.opset} ${n.group} ${n.why}`;
     if (n.opset > wanted) reasons.set(key, [...(reasons.get(key) ?? []), n]);
   }
   for (const [first, ...more] of reasons.values())
-    if (first !== undefined)
-      raised.push(`opset ${first.opset}: ${describeOp(first.op)}${more.length === 0 ? "" : ` and ${more.length} more`}: ${first.why}`);
+    if (first !== undefined) raised.push(`opset ${first.opset}: ${first.what}${more.length === 0 ? "" : ` and ${more.length} more`}: ${first.why}`);
   let opset = Math.max(wanted, most);
-  for (const op of carried) {
-    const newest = newestFor(op, source as number);
+  for (const c of carried) {
+    const newest = newestFor(c);
     if (newest >= opset) continue;
-    const why = `${describeOp(op)} (${op.attrs["op_type"]}) is carried as opset ${source} has it, and takes another form after opset ${newest}`;
+    const why = `${c.what} is carried as opset ${c.source} has it, and takes another form after opset ${newest}`;
     if (newest < most)
       fail("CEC3012", {
         message: `the model needs opset ${most} or later, and cannot be written after opset ${newest}`,
         why: [why, ...raised].join("; "),
         help: `export the model from its framework with opset ${Math.max(DEFAULT_OPSET, most)} or later`,
-        at: { node: op.name },
+        ...(c.op === null ? {} : { at: { node: c.op.name } }),
       });
     raised.push(`opset ${newest} instead of ${opset}: ${why}`);
     opset = newest;

@@ -1,6 +1,6 @@
 /**
  * The ONNX file format as a protobufjs schema: message and field names with their numbers, from the format's specification (onnx.proto3, IR version 13).
- * `test/unit/core/onnx/schema.test.ts` holds it against the descriptor in the Python package `onnx`.
+ * `test/conformance/onnx/schema.test.ts` holds it against the descriptor in the Python package `onnx`.
  */
 import protobuf from "protobufjs";
 
@@ -280,6 +280,7 @@ function codec<T>(name: string): Codec<T> {
 }
 
 export const modelCodec = codec<ModelProto>("ModelProto");
+export const graphCodec = codec<GraphProto>("GraphProto");
 export const nodeCodec = codec<NodeProto>("NodeProto");
 export const typeCodec = codec<TypeProto>("TypeProto");
 export const functionCodec = codec<FunctionProto>("FunctionProto");

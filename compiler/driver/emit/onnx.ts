@@ -1,10 +1,7 @@
 /** Writing ONNX files, with the weights of large models in a file beside. */
-import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { exportOnnx, type Graph, needsExternalData } from "../../core/index.js";
-
-/** Bytes of one write of external weights. */
-const CHUNK = 1 << 24;
 
 /** Writes the model, and `NAME.data` beside it where it is too large for one file. Gives the opset and why it was raised. */
 export function writeOnnx(graph: Graph, file: string, opset: number): { readonly opset: number; readonly raised: readonly string[] } {
@@ -13,13 +10,25 @@ export function writeOnnx(graph: Graph, file: string, opset: number): { readonly
     const fd = openSync(join(dirname(file), model.external.name), "w");
     try {
       for (const { offset, blob } of model.external.parts) {
-        const bytes = blob.bytes();
-        for (let at = 0; at < bytes.length; at += CHUNK) writeSync(fd, bytes, at, Math.min(CHUNK, bytes.length - at), offset + at);
+        let end = offset;
+        for (const part of blob.chunks()) end += writeAt(fd, part, end);
       }
     } finally {
       closeSync(fd);
     }
   }
-  writeFileSync(file, model.bytes);
+  const fd = openSync(file, "w");
+  try {
+    let at = 0;
+    for (const piece of model.pieces) at += writeAt(fd, piece, at);
+  } finally {
+    closeSync(fd);
+  }
   return { opset: model.opset, raised: model.raised };
+}
+
+/** All of `bytes`: one write takes less than 2 GiB, and may take less than asked for. */
+function writeAt(fd: number, bytes: Uint8Array, position: number): number {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, Math.min(bytes.length - at, 1 << 30), position + at);
+  return bytes.length;
 }

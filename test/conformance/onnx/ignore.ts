@@ -11,8 +11,10 @@ export const ignored: Readonly<Record<"import" | "export" | "ort" | "folding" | 
   },
   ort: {},
   folding: {
-    test_resize_downsample_scales_linear_align_corners: "ONNX's reference divides by the fractional length of the result, runtimes by the rounded one; folding gives what ONNX Runtime gives",
-    test_resize_downsample_scales_cubic_align_corners: "ONNX's reference divides by the fractional length of the result, runtimes by the rounded one; folding gives what ONNX Runtime gives",
+    test_resize_downsample_scales_linear_align_corners:
+      "ONNX's reference divides by the fractional length of the result, runtimes by the rounded one; folding gives what ONNX Runtime gives",
+    test_resize_downsample_scales_cubic_align_corners:
+      "ONNX's reference divides by the fractional length of the result, runtimes by the rounded one; folding gives what ONNX Runtime gives",
   },
   native: {},
 };

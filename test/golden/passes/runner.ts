@@ -89,7 +89,7 @@ const byHash =
     const bytes = (): never => {
       throw new Error("an expectation names a constant by its hash only");
     };
-    return { byteLength, hash: () => hash, bytes };
+    return { byteLength, hash: () => hash, bytes, chunks: bytes };
   };
 
 export interface GoldenOutcome {

@@ -113,7 +113,9 @@ it("reads blobs of files on demand, by range, with the hash of that range", () =
     const blob = fileBlob(path, 100, 300);
     expect(blob.bytes()).toEqual(data.slice(100, 400));
     expect(blob.hash()).toBe(createHash("sha256").update(data.slice(100, 400)).digest("hex"));
-    expect(() => fileBlob(path, 900, 101).bytes()).toThrow(/ends at byte 1000, but a tensor reaches to byte 1001/);
+    expect(() => fileBlob(path, 900, 101).bytes()).toThrow(/CEC3009: .*ends at byte 1000, a tensor reaches to byte 1001/);
+    expect(Buffer.concat([...blob.chunks()].map((c) => c.slice()))).toEqual(Buffer.from(data.slice(100, 400)));
+    expect(() => fileBlob(join(folder, "gone.bin"), 0, 1).bytes()).toThrow(/CEC3009: .*ENOENT/);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -16,6 +16,7 @@ import {
   type FunctionProto,
   functionCodec,
   type GraphProto,
+  type ModelProto,
   type NodeProto,
   nodeCodec,
   type TensorProto,
@@ -106,7 +107,7 @@ export function exportOnnx(graph: Graph, options: ExportOptions = {}): ExportedM
   const proto = graphProto(graph, opset, store, new Set());
   const { meta } = graph;
   const domains = Object.entries(meta.opsets ?? {}).filter(([d]) => d !== "" && usesDomain(graph, d));
-  const pieces = modelParts({
+  const pieces = piecesOf({
     ir_version: irVersionOf(opset, (meta.functions ?? []).length > 0),
     opset_import: [{ domain: "", version: opset }, ...domains.sort(([a], [b]) => (a < b ? -1 : 1)).map(([domain, version]) => ({ domain, version }))],
     producer_name: options.producer ?? "cec",
@@ -130,6 +131,15 @@ export function exportOnnx(graph: Graph, options: ExportOptions = {}): ExportedM
     raised,
     external: parts.length === 0 ? null : { name: options.externalData as string, parts },
   };
+}
+
+function piecesOf(model: ModelProto): Uint8Array[] {
+  try {
+    return modelParts(model);
+  } catch (error) {
+    if (!/max depth/.test((error as Error).message)) throw error;
+    return fail("CEC3011", { message: "control flow nests too deeply for an ONNX file", why: "messages nest at most 100 deep in each other" });
+  }
 }
 
 /** Bodies of functions are resolved at the model's opset; `chooseOpset` has seen that they mean the same there. */

@@ -14,7 +14,7 @@ import { hasReferences, plainAttributes, protoAttribute } from "./attributes.js"
 import { blobOfProto, elementOf, type TensorSource } from "./elements.js";
 import { type Draft, formerNames, type NormalizeContext, normalize } from "./normalize.js";
 import { kindOf } from "./op-types.js";
-import { NEWEST_OPSET, OLDEST_OPSET } from "./opsets.js";
+import { changedSince, NEWEST_OPSET, OLDEST_OPSET } from "./opsets.js";
 import {
   functionCodec,
   type GraphProto,
@@ -28,9 +28,6 @@ import {
   typeCodec,
   type ValueInfoProto,
 } from "./schema.js";
-
-/** Deepest nesting of control flow. */
-const MAX_DEPTH = 64;
 
 export interface ImportOptions {
   /** Name in messages, and location of ops. */
@@ -61,34 +58,37 @@ export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): Grap
   try {
     model = modelCodec.decode(bytes);
   } catch (error) {
+    if (/max depth/.test((error as Error).message))
+      return fail("CEC3011", {
+        message: `${file} nests too deeply`,
+        why: "its messages stand more than 100 deep in each other, where protobuf readers stop: about 30 levels of control flow",
+        help: "the file is damaged or hostile",
+        at: { file },
+      });
     return damaged((error as Error).message);
   }
   if (model.graph == null) return damaged("it holds no graph");
   const opsets: Record<string, number> = {};
   for (const o of model.opset_import ?? []) opsets[o.domain === "ai.onnx" ? "" : (o.domain ?? "")] = toInt(o.version);
-  const opset = opsets[""] ?? (Object.keys(opsets).length > 0 ? NEWEST_OPSET : 1);
-  if (opset < OLDEST_OPSET || opset > NEWEST_OPSET) {
-    fail("CEC3002", {
-      message: `${file} is of opset ${opset}`,
-      why: `cec imports opsets ${OLDEST_OPSET} to ${NEWEST_OPSET}`,
-      help:
-        opset < OLDEST_OPSET
-          ? "export the model again from its framework with opset 13 or later"
-          : "update cec, or export the model with an older opset",
-      at: { file },
-    });
-  }
-  try {
-    const state: State = { file, opset, source: { baseDir: options.baseDir ?? null } };
-    const { graph } = importGraph(model.graph, state, null, 0);
-    graph.meta = metaOf(model, opsets);
-    return graph;
-  } catch (error) {
-    // Deep recursion inside a nested message: the depth is bounded, the stack may be smaller still.
-    if (error instanceof RangeError && /call stack/i.test(error.message))
-      return fail("CEC3011", { message: `${file} nests too deeply`, help: "the file is damaged or hostile", at: { file } });
-    throw error;
-  }
+  const opset = opsetOf(model.graph, opsets[""] ?? (Object.keys(opsets).length > 0 ? NEWEST_OPSET : 1), file);
+  const state: State = { file, opset, source: { baseDir: options.baseDir ?? null } };
+  const { graph } = importGraph(model.graph, state, null);
+  graph.meta = metaOf(model, opsets);
+  return graph;
+}
+
+/** The opset to read the graph by: the file's, or 7 for an older one that uses no operator which changed until then. */
+function opsetOf(graph: GraphProto, opset: number, file: string): number {
+  const old = opset < OLDEST_OPSET;
+  if (!old && opset <= NEWEST_OPSET) return opset;
+  const changed = opset < 1 ? "" : old ? changedSince(graph.node ?? [], opset) : "";
+  if (changed === undefined) return OLDEST_OPSET;
+  return fail("CEC3002", {
+    message: `${file} is of opset ${opset}`,
+    why: `cec imports opsets ${OLDEST_OPSET} to ${NEWEST_OPSET}${changed === "" ? "" : `; ${changed} changed between opset ${opset} and ${OLDEST_OPSET}`}`,
+    help: old ? "export the model again from its framework with opset 13 or later" : "update cec, or export the model with an older opset",
+    at: { file },
+  });
 }
 
 function metaOf(model: ModelProto, opsets: Record<string, number>): ModelMeta {
@@ -158,20 +158,14 @@ function typeOfProto(t: TypeProto | null | undefined, where: string): Type {
 }
 
 /** Names that nodes read from outside themselves: operands, and free names of their bodies. */
-function reads(node: NodeProto, depth: number): Set<string> {
+function reads(node: NodeProto): Set<string> {
   const out = new Set((node.input ?? []).filter((n) => n !== ""));
-  if (depth > MAX_DEPTH)
-    fail("CEC3011", {
-      message: `control flow nests deeper than ${MAX_DEPTH} levels`,
-      help: "the file is damaged or hostile",
-      at: { node: node.name ?? "" },
-    });
   for (const a of node.attribute ?? []) {
     for (const g of [a.g, ...(a.graphs ?? [])]) {
       if (g == null) continue;
       const own = new Set([...(g.input ?? []).map((v) => v.name), ...(g.initializer ?? []).map((t) => t.name)]);
       for (const n of g.node ?? []) for (const o of n.output ?? []) own.add(o);
-      for (const n of g.node ?? []) for (const r of reads(n, depth + 1)) if (!own.has(r)) out.add(r);
+      for (const n of g.node ?? []) for (const r of reads(n)) if (!own.has(r)) out.add(r);
       for (const o of g.output ?? []) if (o.name !== undefined && !own.has(o.name)) out.add(o.name);
     }
   }
@@ -193,7 +187,7 @@ function ordered(nodes: readonly NodeProto[], known: ReadonlySet<string>, where:
       producer.set(o, i);
     }
   });
-  const needs = nodes.map((n) => new Set([...reads(n, 0)].flatMap((r) => producer.get(r) ?? [])));
+  const needs = nodes.map((n) => new Set([...reads(n)].flatMap((r) => producer.get(r) ?? [])));
   if (needs.every((s, i) => [...s].every((p) => p < i))) return nodes;
   const users = nodes.map(() => [] as number[]);
   const waiting = needs.map((s, i) => {
@@ -217,8 +211,7 @@ function ordered(nodes: readonly NodeProto[], known: ReadonlySet<string>, where:
   return out;
 }
 
-function importGraph(proto: GraphProto, state: State, outer: Scope | null, depth: number): ImportedGraph {
-  if (depth > MAX_DEPTH) fail("CEC3011", { message: `control flow nests deeper than ${MAX_DEPTH} levels`, help: "the file is damaged or hostile" });
+function importGraph(proto: GraphProto, state: State, outer: Scope | null): ImportedGraph {
   const graph = new Graph(proto.name ?? "");
   const scope = new Map<string, Value>();
   const captures: Value[] = [];
@@ -254,7 +247,7 @@ function importGraph(proto: GraphProto, state: State, outer: Scope | null, depth
     scope.set(name, input);
     return input;
   };
-  for (const node of nodes) importNode(node, { graph, state, find, scope, declared, depth, label: where(node) });
+  for (const node of nodes) importNode(node, { graph, state, find, scope, declared, label: where(node) });
   for (const o of proto.output ?? []) {
     const name = o.name ?? "";
     const value =
@@ -299,7 +292,6 @@ interface NodeContext {
   readonly find: (name: string) => Value | undefined;
   readonly scope: Map<string, Value>;
   readonly declared: ReadonlyMap<string, ValueInfoProto>;
-  readonly depth: number;
   readonly label: string;
 }
 
@@ -450,7 +442,7 @@ function carry(
   define: (op: Op, outputs: readonly string[]) => void,
 ): void {
   const direct = new Set(node.input ?? []);
-  const captured = [...reads(node, c.depth)].filter((n) => !direct.has(n)).sort();
+  const captured = [...reads(node)].filter((n) => !direct.has(n)).sort();
   const values = captured.map(
     (n) => c.find(n) ?? fail("CEC3006", { message: `${c.label} reads "${n}", which nothing makes`, at: { node: node.name ?? "", tensor: n } }),
   );
@@ -488,7 +480,7 @@ function importControl(
     (name) => protoAttribute(node, name)?.g ?? reject(`the attribute ${name} is missing`),
   );
   const attrs = attributesOf(node, kind, c.label);
-  const imported = bodies.map((g) => importGraph(g, c.state, { find: c.find }, c.depth + 1));
+  const imported = bodies.map((g) => importGraph(g, c.state, { find: c.find }));
   const captured = imported.flatMap((i) => i.captures);
   const first = imported[0]?.captures.length ?? 0;
   const operands = [...inputs];

@@ -233,6 +233,24 @@ export const formChanges: Readonly<Record<string, readonly number[]>> = {
   Upsample: [9, 10],
 };
 
+/** Operators that opsets 2 to 7 changed, by the opset that changed them last; the others are at opset 7 what they were at 1. */
+const changedBefore8: Readonly<Record<number, string>> = {
+  2: "GlobalLpPool LpPool Pad Split",
+  4: "Concat",
+  5: "Reshape",
+  6: "Abs Cast Ceil Clip Elu Exp Floor HardSigmoid InstanceNormalization LeakyRelu Log Max Mean Min Neg Reciprocal Relu Selu Sigmoid Sqrt Sum Tanh Tile",
+  7: "Acos Add And Asin Atan AveragePool BatchNormalization Cos Div Dropout Equal GRU Gemm Greater LSTM Less Mul Multinomial Or PRelu Pow RNN Sin Sub Tan Upsample Xor",
+};
+
+/** The opset, 1 to 7, from which on an operator of the default domain has had the form of opset 7. */
+export const formOf7Since: ReadonlyMap<string, number> = new Map(
+  Object.entries(changedBefore8).flatMap(([opset, names]) => names.split(" ").map((n): [string, number] => [n, Number(opset)])),
+);
+
+/** An operator of the nodes that opset 7 has in another form than `opset`; `undefined` where the nodes mean the same at both. */
+export const changedSince = (nodes: readonly NodeProto[], opset: number): string | undefined =>
+  nodes.flatMap(operatorsOf).find((type) => (formOf7Since.get(type) ?? 1) > opset);
+
 /** What is written as it was read, so that its meaning hangs on the opset of the default domain. */
 interface Carried {
   readonly op: Op | null;

@@ -61,7 +61,15 @@ for name, versions in schemas.items():
         if gone or other or len(required(new)) > len(required(old)) or (new.deprecated and not old.deprecated):
             changes.setdefault(name, []).append(b)
 
+# operator -> the opset, from 1 to 7, from which on it is what it is at opset 7
+at7 = {}
+for name in schemas:
+    before = [v for v in schemas[name] if v <= 7]
+    if before:
+        at7[name] = max(before)
+
 print(json.dumps({
+    "at7": at7,
     "elements": {n: v for n, v in onnx.TensorProto.DataType.items() if n != "UNDEFINED"},
     "messages": messages,
     "types": types,

@@ -1,10 +1,6 @@
 /** Cases that a stage does not pass, with the reason. A case that passes though it stands here fails the suite. */
 export const ignored: Readonly<Record<"import" | "export" | "ort" | "folding" | "native", Readonly<Record<string, string>>>> = {
-  import: {
-    test_not_2d: "the file is of opset 1",
-    test_not_3d: "the file is of opset 1",
-    test_not_4d: "the file is of opset 1",
-  },
+  import: {},
   export: {
     test_scan_sum:
       "Scan of opset 8 has another form (a batch axis) than later ones; cec writes opset 13 at least and has nothing to turn one into the other",

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { expect, it } from "vitest";
 import { type ElementType, elementNumbers, elementTypes, opTypes } from "../../../compiler/core/index.js";
-import { formChanges, irVersionOf, leastOpset, NEWEST_OPSET, OLDEST_EXPORT } from "../../../compiler/core/onnx/opsets.js";
+import { formChanges, formOf7Since, irVersionOf, leastOpset, NEWEST_OPSET, OLDEST_EXPORT } from "../../../compiler/core/onnx/opsets.js";
 import { schemaMessages } from "../../../compiler/core/onnx/schema.js";
 import { findPython, script } from "./cases.js";
 
@@ -12,6 +12,8 @@ interface Description {
   /** Operator, operand or result, element type: the opset from which it is taken. */
   readonly types: Readonly<Record<string, Readonly<Record<string, Readonly<Record<string, number>>>>>>;
   readonly changes: Readonly<Record<string, readonly number[]>>;
+  /** Operator: the opset from which on it is what it is at opset 7. */
+  readonly at7: Readonly<Record<string, number>>;
   readonly irVersions: Readonly<Record<string, number>>;
 }
 
@@ -99,6 +101,11 @@ suite("knows from which opset each operator takes each element type", () => {
 
 suite("knows where an operator took another form", () => {
   for (const [type, opsets] of Object.entries(onnx.changes)) expect([type, formChanges[type]]).toEqual([type, expect.arrayContaining([...opsets])]);
+});
+
+suite("knows which operators of opsets 1 to 6 are the same at 7", () => {
+  for (const [type, since] of Object.entries(onnx.at7)) expect([type, formOf7Since.get(type) ?? 1]).toEqual([type, since]);
+  for (const type of formOf7Since.keys()) expect(onnx.at7[type]).toBeDefined();
 });
 
 suite("writes the IR version that each opset came with", () => {

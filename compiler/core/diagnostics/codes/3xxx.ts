@@ -24,7 +24,7 @@ export const codes3 = {
     title: "Node is malformed",
     text: "An operator has too few operands, an attribute of the wrong type, or a value that its specification forbids.",
   },
-  CEC3011: { title: "Nesting too deep", text: "Control flow and types nest at most 64 levels." },
+  CEC3011: { title: "Nesting too deep", text: "Messages of a protobuf file nest at most 100 deep, which leaves about 30 levels of control flow." },
   CEC3012: { title: "Model cannot be written at this opset", text: "An operator or type needs a newer opset than the one asked for." },
   CEC3013: {
     title: "Graph is too large for one ONNX file",

@@ -1,4 +1,5 @@
 /** Models as raw messages, for what the exporter would never write. */
+import { CecError } from "../../../../compiler/core/index.js";
 import {
   type AttributeProto,
   type GraphProto,
@@ -45,4 +46,17 @@ export function model(graph: Partial<GraphProto>, more: Partial<ModelProto> = {}
     graph: { name: "g", node: [], input: [], output: [], initializer: [], ...graph },
     ...more,
   } as ModelProto);
+}
+
+/** The code of what a call throws; anything but a coded error with a helpful text fails the test. */
+export function codeOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (e) {
+    if (!(e instanceof CecError)) throw e;
+    const [d] = e.diagnostics;
+    if (d === undefined || d.message.length < 5 || (d.why ?? d.help ?? "").length < 5) throw new Error(`no helpful text: ${e.message}`);
+    return d.code;
+  }
+  return "nothing";
 }

@@ -24,6 +24,9 @@ export const node = (op_type: string, input: readonly string[], output: readonly
 });
 
 export const ints = (name: string, v: readonly number[]): AttributeProto => ({ name, type: 7, ints: [...v] });
+export const float = (name: string, f: number): AttributeProto => ({ name, type: 1, f });
+export const floatList = (name: string, v: readonly number[]): AttributeProto => ({ name, type: 6, floats: [...v] });
+export const string = (name: string, s: string): AttributeProto => ({ name, type: 3, s: new TextEncoder().encode(s) });
 export const int = (name: string, i: number): AttributeProto => ({ name, type: 2, i });
 
 export const floats = (name: string, dims: readonly number[], data: readonly number[]): TensorProto => ({

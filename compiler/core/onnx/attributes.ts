@@ -4,7 +4,9 @@ import type { Attrs, AttrValue } from "../ir/graph.js";
 import { floatAttributes } from "./op-types.js";
 import { type AttributeProto, attributeTypes, type NodeProto, toInt } from "./schema.js";
 
-const text = (b: Uint8Array | undefined): string => new TextDecoder("utf-8", { ignoreBOM: true }).decode(b ?? new Uint8Array());
+/** Absent byte fields are empty arrays in decoded messages, not byte arrays. */
+const text = (b: Uint8Array | undefined): string =>
+  b === undefined || b.length === 0 ? "" : new TextDecoder("utf-8", { ignoreBOM: true }).decode(b);
 
 /** Attribute names that only say how a node is run elsewhere. */
 const ignored: ReadonlySet<string> = new Set(["consumed_inputs"]);

@@ -81,6 +81,10 @@ export interface ModelMeta {
   /** Local functions, serialized FunctionProtos, carried unchanged. */
   readonly functions?: readonly Blob[];
   readonly graphDoc?: string;
+  /** Properties of the graph itself, beside those of the model. */
+  readonly graphProperties?: Readonly<Record<string, string>>;
+  /** Doc strings of outputs by name; those of inputs and ops stand with them. */
+  readonly outputDocs?: Readonly<Record<string, string>>;
 }
 
 export interface OpSpec {

@@ -485,6 +485,8 @@ const metaFields: { readonly [K in keyof Required<ModelMeta>]: (v: unknown) => b
   properties: recordOf(isText),
   functions: Array.isArray,
   graphDoc: isText,
+  graphProperties: recordOf(isText),
+  outputDocs: recordOf(isText),
 };
 
 /** Anything that is no coded error is a fault of the parser itself, and said so. */

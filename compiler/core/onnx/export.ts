@@ -196,7 +196,11 @@ function graphProto(
     node: writer.nodes,
     initializer: writer.initializers.filter((t) => read.has(t.name as string)),
     input: formal.map((v) => valueInfo(names.get(v) as string, v)),
-    output: graph.outputs.map((o, i) => valueInfo(outputNames[i] as string, o.value)),
+    output: graph.outputs.map((o, i) => {
+      const doc = graph.meta.outputDocs?.[o.name];
+      return { ...valueInfo(outputNames[i] as string, o.value), doc_string: doc ?? "" };
+    }),
+    metadata_props: Object.entries(graph.meta.graphProperties ?? {}).map(([key, value]) => ({ key, value })),
     value_info: carriedTypes(graph, names, new Set(outputNames)),
   };
 }

@@ -68,8 +68,7 @@ export function importOnnx(bytes: Uint8Array, options: ImportOptions = {}): Grap
     return damaged((error as Error).message);
   }
   if (model.graph == null) return damaged("it holds no graph");
-  const opsets: Record<string, number> = {};
-  for (const o of model.opset_import ?? []) opsets[o.domain === "ai.onnx" ? "" : (o.domain ?? "")] = toInt(o.version);
+  const opsets = Object.fromEntries((model.opset_import ?? []).map((o) => [o.domain === "ai.onnx" ? "" : (o.domain ?? ""), toInt(o.version)]));
   const opset = opsetOf(model.graph, opsets[""] ?? (Object.keys(opsets).length > 0 ? NEWEST_OPSET : 1), file);
   const state: State = { file, opset, source: { baseDir: options.baseDir ?? null } };
   const { graph } = importGraph(model.graph, state, null);
@@ -93,6 +92,8 @@ function opsetOf(graph: GraphProto, opset: number, file: string): number {
 
 function metaOf(model: ModelProto, opsets: Record<string, number>): ModelMeta {
   const text = (v: string | undefined): string | undefined => (v === undefined || v === "" ? undefined : v);
+  const record = (entries: readonly (readonly [string, string])[]): Record<string, string> | undefined =>
+    entries.length === 0 ? undefined : Object.fromEntries(entries);
   const entries = Object.entries({
     producer: text(model.producer_name),
     producerVersion: text(model.producer_version),
@@ -102,10 +103,9 @@ function metaOf(model: ModelProto, opsets: Record<string, number>): ModelMeta {
     irVersion: toInt(model.ir_version),
     graphDoc: text(model.graph?.doc_string),
     opsets,
-    properties:
-      (model.metadata_props ?? []).length === 0
-        ? undefined
-        : Object.fromEntries((model.metadata_props ?? []).map((p) => [p.key ?? "", p.value ?? ""])),
+    properties: record((model.metadata_props ?? []).map((p) => [p.key ?? "", p.value ?? ""])),
+    graphProperties: record((model.graph?.metadata_props ?? []).map((p) => [p.key ?? "", p.value ?? ""])),
+    outputDocs: record((model.graph?.output ?? []).flatMap((o) => (o.doc_string ? [[o.name ?? "", o.doc_string]] : []))),
     functions: (model.functions ?? []).length === 0 ? undefined : (model.functions ?? []).map((f) => memoryBlob(functionCodec.encode(f))),
   }).filter(([, v]) => v !== undefined);
   return Object.fromEntries(entries) as ModelMeta;

@@ -241,6 +241,7 @@ export interface GraphProto {
   input?: ValueInfoProto[];
   output?: ValueInfoProto[];
   value_info?: ValueInfoProto[];
+  metadata_props?: StringEntry[];
 }
 export interface FunctionProto {
   name?: string;

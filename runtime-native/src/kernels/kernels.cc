@@ -17,6 +17,9 @@ const Variant* pick(const Variant* const (&list)[N], Isa isa) {
 const GemmF32Variant* const kGemmF32[] = {
 #include "gemm_f32/variants.inc"
 };
+const WinogradF32Variant* const kWinogradF32[] = {
+#include "winograd_f32/variants.inc"
+};
 const GemmQVariant* const kGemmQ[] = {
 #include "gemm_u8s8_s32/variants.inc"
 };
@@ -49,6 +52,7 @@ const StatsF32Variant* const kStats[] = {
 KernelTable make_table(Isa isa) {
   return {isa,
           pick(kGemmF32, isa),
+          pick(kWinogradF32, isa),
           pick(kGemmQ, isa),
           pick(kDwconvF32, isa),
           pick(kDwconvQ, isa),
@@ -82,6 +86,7 @@ const KernelTable& kernels() {
 std::vector<KernelInfo> list_kernels() {
   std::vector<KernelInfo> out;
   append(out, "gemm_f32", kGemmF32);
+  append(out, "winograd_f32", kWinogradF32);
   append(out, "gemm_u8s8_s32", kGemmQ);
   append(out, "dwconv_f32", kDwconvF32);
   append(out, "dwconv_u8s8_s32", kDwconvQ);

@@ -14,12 +14,14 @@
 #include "quantize_8bit/quantize_8bit.h"
 #include "rows_f32/rows_f32.h"
 #include "stats_f32/stats_f32.h"
+#include "winograd_f32/winograd_f32.h"
 
 namespace cec {
 
 struct KernelTable {
   Isa isa;  ///< the level that the table was made for; single variants may be of a lower one
   const GemmF32Variant* gemm_f32;
+  const WinogradF32Variant* winograd_f32;
   const GemmQVariant* gemm_q;
   const DwconvF32Variant* dwconv_f32;
   const DwconvQVariant* dwconv_q;

@@ -239,10 +239,10 @@ TEST(Program, UnknownKindsAndWrongOperandsHaveTheirCodes) {
 }
 
 TEST(Program, AConstantThatOnlyAPackingOpReadsIsNotKeptTwice) {
-  const size_t raw = size_t{64} * 3 * 3 * 64 * 4;
+  const size_t raw = size_t{64} * 576 * 4;
   ProgramBuilder b;
-  const int32_t x = b.input("x", DType::f32, {1, 8, 8, 64});
-  const int32_t w = b.constant("w", DType::f32, {64, 3, 3, 64}, std::vector<float>(raw / 4, 1));
+  const int32_t x = b.input("x", DType::f32, {1, 8, 8, 576});
+  const int32_t w = b.constant("w", DType::f32, {64, 1, 1, 576}, std::vector<float>(raw / 4, 1));
   b.output("y", b.op("cpu.conv", {x, w}, DType::f32, 4));
   const auto program = b.load();
   EXPECT_GE(program->constant_bytes(), raw);

@@ -37,6 +37,31 @@ TEST(Session, NoBatchSizeOrThreadCountChangesAByteOfASample) {
   }
 }
 
+TEST(Session, NoBatchSizeOrThreadCountChangesAByteOfAWinogradConvolution) {
+  for (const char* algorithm : {"winograd_f2", "winograd_f4"}) {
+    ProgramBuilder b;
+    const int32_t x = b.input("x", DType::f32, {-1, 30, 26, 20});
+    const int32_t w = b.constant("w", DType::f32, {24, 3, 3, 20}, random_values<float>(24 * 9 * 20, 5, -1, 1));
+    const int32_t bias = b.constant("b", DType::f32, {24}, random_values<float>(24, 6, -1, 1));
+    b.output("y", b.op("cpu.conv", {x, w, bias}, DType::f32, 4, {{"algorithm", std::string(algorithm)}, {"pads", std::vector<int64_t>{1, 1, 1, 1}}}));
+    const auto program = b.load();
+    constexpr size_t kImage = 30 * 26 * 20, kCount = 3;
+    const std::vector<float> images = random_values<float>(kCount * kImage, 31, -3, 3);
+    Session single(program, threads(1));
+    Bytes want;
+    for (size_t i = 0; i < kCount; ++i) {
+      const std::vector<Bytes> one = all_bytes(single.run({view(DType::f32, {1, 30, 26, 20}, images.data() + i * kImage)}));
+      want.insert(want.end(), one[0].begin(), one[0].end());
+    }
+    // Many threads share the steps of few blocks; few threads take whole blocks.
+    for (const int count : {1, 2, 3, 8}) {
+      Session session(program, threads(count));
+      const std::vector<Bytes> got = all_bytes(session.run({view(DType::f32, {kCount, 30, 26, 20}, images.data())}));
+      EXPECT_TRUE(got[0] == want) << algorithm << ", " << count << " threads";
+    }
+  }
+}
+
 TEST(Session, AnEmptyBatchGivesEmptyResults) {
   Session session(small_network().load(), threads(2));
   const std::vector<OwnedTensor> y = session.run({view(DType::f32, {0, 9, 7, 3}, nullptr)});

@@ -373,6 +373,13 @@ function convolution(): NativeCase[] {
   }
   const image = { x: [2, 9, 7, 16], w: [12, 3, 3, 16], o: [2, 9, 7, 12] };
   list.push(one("cpu.conv", [f(...image.x), f(...image.w), f(12), f(...image.o)], { pads: [1, 1, 1, 1], activation: "relu" }));
+  for (const algorithm of ["auto", "direct", "winograd_f2", "winograd_f4"]) {
+    list.push(
+      one("cpu.conv", [f(...image.x), f(...image.w), f(12), f(...image.o)], { pads: [1, 1, 1, 1], activation: "relu", algorithm }),
+      one("cpu.conv", [f(2, 21, 19, 40), f(24, 3, 3, 40), f(24)], { pads: [1, 0, 0, 2], activation: "clip", clip_min: -1, clip_max: 3, algorithm }),
+      one("cpu.conv", [f(1, 3, 4, 5), f(7, 3, 3, 5)], { algorithm }),
+    );
+  }
   list.push(
     one("conv", [f(2, 3, 9), f(4, 3, 3), f(4)], { pads: [1, 1], strides: [2] }),
     one("conv", [f(1, 2, 5, 4, 6), f(4, 1, 3, 2, 3), null], { group: 2, pads: [1, 0, 1, 1, 1, 1], dilations: [1, 2, 1] }),

@@ -1,6 +1,7 @@
 // Channels-last convolutions: cpu.conv, cpu.qconv, cpu.conv_transpose.
 #include "exec/ops/common.h"
 #include "exec/ops/lists.h"
+#include "exec/ops/winograd.h"
 
 namespace cec {
 namespace {
@@ -29,12 +30,18 @@ class ConvBase : public Op {
     bool pointwise = false;
     size_t rows = 0;
     size_t channels = 0;
+    size_t tap_channels = 0;  // elements that one tap reads
     size_t batch_stride = 0;
     size_t work = 0;
+    // A stem's image with its padding, where a kernel row is one tap.
+    bool padded = false;
+    size_t padded_at = 0;     // scratch
+    size_t batch = 0, in_h = 0, in_row = 0, padded_h = 0, padded_row = 0;  // rows in elements
+    WinogradWeights::Schedule winograd;
   };
 
-  /// Output shape and tap table.
-  Shape prepare_geometry(PrepareContext& ctx) const {
+  /// Output shape and, unless the op does without, the tap table.
+  Shape prepare_geometry(PrepareContext& ctx, bool wants_taps = true) const {
     const Shape& x = ctx.shape(0);
     if (x.rank() != 4) reject_shape("the input must be [N,H,W,C], it is " + x.to_string());
     if (x[3] != group_channels_ * groups_) {
@@ -51,9 +58,56 @@ class ConvBase : public Op {
     state->work = state->rows * static_cast<size_t>(outputs_ * taps() * group_channels_);
     const bool unpadded = window_.pads == std::array<int64_t, 4>{0, 0, 0, 0};
     state->pointwise = !depthwise_ && taps() == 1 && unpadded && window_.stride == std::array<int64_t, 2>{1, 1};
-    if (!state->pointwise) state->taps = make_taps(window_, x[1], x[2], out_h, out_w, x[3]);
+    state->tap_channels = static_cast<size_t>(group_channels_);
+    if (wants_taps && whole_rows()) plan_rows(ctx, *state, x, out_h, out_w);
+    else if (!state->pointwise && wants_taps) state->taps = make_taps(window_, x[1], x[2], out_h, out_w, x[3]);
     ctx.state = std::move(state);
     return y;
+  }
+
+  /// With few channels, as in a stem, a kernel row is one tap of width * channels neighbouring elements. Padding would break the rows, so the image is
+  /// copied into a padded one first.
+  bool whole_rows() const { return !depthwise_ && groups_ == 1 && group_channels_ < 16 && window_.kernel[1] > 1 && window_.dilation[1] == 1; }
+
+  void plan_rows(PrepareContext& ctx, State& state, const Shape& x, int64_t out_h, int64_t out_w) const {
+    const std::array<int64_t, 4>& pads = window_.pads;
+    const int64_t padded_h = x[1] + pads[0] + pads[2], padded_w = x[2] + pads[1] + pads[3];
+    Window2d rows = window_;
+    rows.kernel[1] = 1;
+    rows.pads = {0, 0, 0, 0};
+    state.tap_channels = static_cast<size_t>(window_.kernel[1] * group_channels_);
+    state.padded = pads != std::array<int64_t, 4>{0, 0, 0, 0};
+    state.batch = static_cast<size_t>(x[0]);
+    state.in_h = static_cast<size_t>(x[1]);
+    state.in_row = static_cast<size_t>(x[2] * x[3]);
+    state.padded_h = static_cast<size_t>(padded_h);
+    state.padded_row = static_cast<size_t>(padded_w * x[3]);
+    state.batch_stride = state.padded_h * state.padded_row;
+    const size_t bytes = checked_bytes(ctx.dtype(0), Shape{x[0], padded_h, padded_w, x[3]});
+    if (state.padded) state.padded_at = ctx.scratch(bytes);
+    state.taps = make_taps(rows, padded_h, padded_w, out_h, out_w, x[3]);
+  }
+
+  /// The image that the taps address: `x`, or its padded copy.
+  template <typename T>
+  const T* tapped_image(RunContext& ctx, const State& state, const T* x, T padding) const {
+    if (!state.padded) return x;
+    T* const image = ctx.scratch<T>(state.padded_at);
+    const size_t top = static_cast<size_t>(window_.pads[0]), left = static_cast<size_t>(window_.pads[1] * group_channels_);
+    parallel(ctx.pool(), state.batch * state.padded_h, 64, [&](size_t begin, size_t end, int) {
+      for (size_t row = begin; row < end; ++row) {
+        T* const to = image + row * state.padded_row;
+        const size_t y = row % state.padded_h;
+        if (y < top || y >= top + state.in_h) {
+          std::fill(to, to + state.padded_row, padding);
+          continue;
+        }
+        std::fill(to, to + left, padding);
+        std::memcpy(to + left, x + (row / state.padded_h * state.in_h + y - top) * state.in_row, state.in_row * sizeof(T));
+        std::fill(to + left + state.in_row, to + state.padded_row, padding);
+      }
+    });
+    return image;
   }
 
   Window2d window_;
@@ -83,6 +137,9 @@ class Conv final : public ConvBase {
       packed_bytes_ = dwconv_.packed_bytes(static_cast<size_t>(outputs_), taps);
       packed_ = allocate_aligned(packed_bytes_);
       dwconv_.pack(static_cast<size_t>(outputs_), taps, w, packed_.get());
+    } else if (const std::optional<WinogradTile> tile = winograd_form(ctx); tile.has_value()) {
+      winograd_.emplace(*tile, static_cast<size_t>(group_channels_), static_cast<size_t>(outputs_), w, ctx.kernels());
+      packed_bytes_ = winograd_->bytes();
     } else if (k != 0 && outputs_ != 0) {
       stride_ = gemm_.packed_bytes(group_outputs(), k);
       packed_bytes_ = stride_ * static_cast<size_t>(groups_);
@@ -95,7 +152,11 @@ class Conv final : public ConvBase {
 
   void prepare(PrepareContext& ctx) const override {
     ctx.expect(0, DType::f32);
-    const Shape y = prepare_geometry(ctx);
+    const Shape y = prepare_geometry(ctx, !winograd_.has_value());
+    if (winograd_.has_value()) {
+      const Shape& x = ctx.shape(0);
+      static_cast<State&>(*ctx.state).winograd = winograd_->plan(winograd_problem(x[1], x[2]), static_cast<size_t>(x[0]), ctx);
+    }
     if (ctx.has(3)) {
       ctx.expect(3, DType::f32);
       if (ctx.shape(3) != y) reject_shape("the residual " + ctx.shape(3).to_string() + " does not have the result's shape " + y.to_string());
@@ -109,18 +170,17 @@ class Conv final : public ConvBase {
     const float* x = ctx.src<float>(0);
     float* y = ctx.dst<float>(0);
     const size_t ld = static_cast<size_t>(outputs_);
+    if (winograd_.has_value() && state.rows != 0) {
+      winograd_->run(state.winograd, x, zeros_.data(), y, epilogue_at(ctx, 0), ctx);
+      return;
+    }
     if (packed_ == nullptr || state.rows == 0) {
       fill_empty(ctx, state);
       return;
     }
     for (size_t g = 0; g < static_cast<size_t>(groups_); ++g) {
       const size_t at = g * group_outputs();
-      EpilogueF32 epilogue;
-      epilogue.bias = bias_.empty() ? nullptr : bias_.data() + at;
-      epilogue.residual = ctx.has(3) ? ctx.src<float>(3) + at : nullptr;
-      epilogue.ld_residual = ld;
-      epilogue.lo = clamp_.lo;
-      epilogue.hi = clamp_.hi;
+      const EpilogueF32 epilogue = epilogue_at(ctx, at);
       if (depthwise_) {
         DwconvF32Args args;
         args.rows = state.rows;
@@ -152,8 +212,8 @@ class Conv final : public ConvBase {
       ConvF32Args args;
       args.rows = state.rows;
       args.n = group_outputs();
-      args.taps = state.taps.taps_for(static_cast<size_t>(group_channels_), state.batch_stride);
-      args.base = x + g * static_cast<size_t>(group_channels_);
+      args.taps = state.taps.taps_for(state.tap_channels, state.batch_stride);
+      args.base = tapped_image(ctx, state, x, 0.0f) + g * static_cast<size_t>(group_channels_);
       args.zero = zeros_.data();
       args.packed_b = packed_group(g);
       args.c = y + at;
@@ -166,6 +226,47 @@ class Conv final : public ConvBase {
 
  private:
   void* packed_group(size_t g) const { return static_cast<char*>(packed_.get()) + g * stride_; }
+
+  EpilogueF32 epilogue_at(RunContext& ctx, size_t channel) const {
+    EpilogueF32 epilogue;
+    epilogue.bias = bias_.empty() ? nullptr : bias_.data() + channel;
+    epilogue.residual = ctx.has(3) ? ctx.src<float>(3) + channel : nullptr;
+    epilogue.ld_residual = static_cast<size_t>(outputs_);
+    epilogue.lo = clamp_.lo;
+    epilogue.hi = clamp_.hi;
+    return epilogue;
+  }
+
+  WinogradProblem winograd_problem(int64_t in_h, int64_t in_w) const {
+    WinogradProblem p;
+    p.in_h = static_cast<size_t>(in_h);
+    p.in_w = static_cast<size_t>(in_w);
+    p.out_h = static_cast<size_t>(in_h + window_.pads[0] + window_.pads[2] - 2);
+    p.out_w = static_cast<size_t>(in_w + window_.pads[1] + window_.pads[3] - 2);
+    p.pad_top = window_.pads[0];
+    p.pad_left = window_.pads[1];
+    p.channels = static_cast<size_t>(group_channels_);
+    p.outputs = static_cast<size_t>(outputs_);
+    return p;
+  }
+
+  /// The Winograd form to use: only for images of declared size, as weights are packed now. `algorithm` overrides the cost model.
+  std::optional<WinogradTile> winograd_form(const CreateContext& ctx) const {
+    const std::string algorithm = ctx.attrs().text("algorithm", "auto");
+    if (algorithm != "auto" && algorithm != "direct" && algorithm != "winograd_f2" && algorithm != "winograd_f4") {
+      reject("algorithm is \"" + algorithm + "\"; it may be auto, direct, winograd_f2 or winograd_f4");
+    }
+    const std::array<int64_t, 2> ones{1, 1};
+    const bool fits = window_.kernel == std::array<int64_t, 2>{3, 3} && window_.stride == ones && window_.dilation == ones && groups_ == 1 && group_channels_ > 0 && outputs_ > 0;
+    if (algorithm == "direct") return std::nullopt;
+    if (algorithm != "auto") {
+      if (!fits) reject("algorithm is \"" + algorithm + "\", which takes a 3 x 3 kernel, stride 1, no dilation and no groups");
+      return algorithm == "winograd_f2" ? WinogradTile::f2 : WinogradTile::f4;
+    }
+    const std::vector<int64_t>& x = ctx.operands[0].dims;
+    if (!fits || x.size() != 4 || x[1] < 3 || x[2] < 3) return std::nullopt;
+    return choose_winograd(winograd_problem(x[1], x[2]), ctx.kernels().isa);
+  }
 
   /// No input channels: the result is bias and residual.
   void fill_empty(RunContext& ctx, const State& state) const {
@@ -185,6 +286,7 @@ class Conv final : public ConvBase {
   Clamp clamp_;
   std::vector<float> bias_, zeros_;
   size_t stride_ = 0;
+  std::optional<WinogradWeights> winograd_;
 };
 
 /// Scales and epilogue of cpu.qconv and cpu.qgemm.
@@ -318,8 +420,8 @@ class QConv final : public ConvBase {
       ConvQArgs args;
       args.rows = state.rows;
       args.n = group_outputs();
-      args.taps = state.taps.taps_for(static_cast<size_t>(group_channels_), state.batch_stride);
-      args.base = x + g * static_cast<size_t>(group_channels_);
+      args.taps = state.taps.taps_for(state.tap_channels, state.batch_stride);
+      args.base = tapped_image(ctx, state, x, static_cast<uint8_t>(q_.x_zp)) + g * static_cast<size_t>(group_channels_);
       args.a_type = q8_of(q_.x_type);
       args.a_zp = q_.x_zp;
       args.zero = zeros_.data();

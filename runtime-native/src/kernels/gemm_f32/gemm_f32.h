@@ -7,7 +7,7 @@ namespace cec {
 
 struct EpilogueF32 {
   const float* bias = nullptr;      ///< [n] or null
-  const float* residual = nullptr;  ///< [rows][ld_residual] or null, added before the clamp; may be the same memory as c
+  const float* residual = nullptr;  ///< [rows][ld_residual] or null; may be the same memory as c
   size_t ld_residual = 0;
   float lo = -kInfinity;  ///< relu: 0; NaN passes through the clamp
   float hi = kInfinity;
@@ -37,8 +37,8 @@ struct ConvF32Args {
 /// One variant. All functions are thread-safe and allocate nothing.
 ///
 /// gemm and conv compute rows [m0, m1) x columns [n0, n1) of the problem that args describe; n0 must be a multiple of n_step
-/// (0 is), n1 is a multiple of n_step or n. Each element is one chain over ascending k, so its bits depend neither on the ranges
-/// nor on the number of rows. Bias and residual are added after the chain, in this order.
+/// (0 is), n1 is a multiple of n_step or n. Each element is one chain that begins at residual + bias and takes k in ascending order, so
+/// its bits depend neither on the ranges nor on the number of rows.
 struct GemmF32Variant {
   const char* name;
   Isa isa;

@@ -25,6 +25,12 @@ template <class RowPointer>
 void tile(size_t rows, size_t columns, size_t taps, size_t channels, const RowPointer& row_pointer, const float* b, const EpilogueF32& e,
           size_t m, size_t n, float* c, size_t ldc) {
   float acc[kTile][kTile] = {};
+  for (size_t i = 0; i < rows; ++i) {
+    for (size_t j = 0; j < columns; ++j) {
+      if (e.residual != nullptr) acc[i][j] = e.residual[(m + i) * e.ld_residual + n + j];
+      if (e.bias != nullptr) acc[i][j] += e.bias[n + j];
+    }
+  }
   for (size_t t = 0; t < taps; ++t) {
     const float* a[kTile];
     for (size_t i = 0; i < kTile; ++i) a[i] = row_pointer(std::min(i, rows - 1), t);
@@ -36,10 +42,7 @@ void tile(size_t rows, size_t columns, size_t taps, size_t channels, const RowPo
   }
   for (size_t i = 0; i < rows; ++i) {
     for (size_t j = 0; j < columns; ++j) {
-      float v = acc[i][j];
-      if (e.bias != nullptr) v += e.bias[n + j];
-      if (e.residual != nullptr) v += e.residual[(m + i) * e.ld_residual + n + j];
-      c[(m + i) * ldc + n + j] = clamp(v, e.lo, e.hi);
+      c[(m + i) * ldc + n + j] = clamp(acc[i][j], e.lo, e.hi);
     }
   }
 }

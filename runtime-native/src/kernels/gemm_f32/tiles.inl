@@ -3,33 +3,34 @@
 //
 // Packed B: panels of 2 * V::kWidth columns, each [k][width]; the last panel is one vector wide if that is enough.
 
-// Where the rows of one tile are read. Gemm: a pointer per row. Conv: an image base and a row of offsets per row.
+// Where the rows of one tile are read, for one block of k: taps [tap0, tap1), channels [from, to) of each. Gemm: a pointer per row, one tap.
+// Conv: an image base and a row of offsets per row.
 template <bool Indirect, int MR>
 struct TileRows {
   const float* base[MR];
   const int32_t* offsets[MR];
   const float* zero;
-  size_t taps, channels;
+  size_t tap0, tap1, from, to;
 };
 
-// acc[i][v] += sum over k of A[i][k] * B[k][v]; one FMA chain per element, k ascending.
+// acc[i][v] += sum over the block's k of A[i][k] * B[k][v]; one FMA chain per element, k ascending.
 template <class V, int MR, int NV, bool Indirect>
 inline __attribute__((always_inline)) void multiply(const TileRows<Indirect, MR>& rows, const float* b, size_t panel_stride,
                                                     typename V::Reg (&acc)[MR][NV]) {
   constexpr int kPanelVectors = NV == 1 ? 1 : 2;
   constexpr size_t kStep = kPanelVectors * V::kWidth;
-  for (size_t t = 0; t < rows.taps; ++t) {
+  const size_t channels = rows.to - rows.from;
+  for (size_t t = rows.tap0; t < rows.tap1; ++t) {
     const float* a[MR];
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
       if constexpr (Indirect) {
         const int32_t offset = rows.offsets[i][t];
-        a[i] = offset < 0 ? rows.zero : rows.base[i] + offset;
+        a[i] = (offset < 0 ? rows.zero : rows.base[i] + offset) + rows.from;
       } else {
-        a[i] = rows.base[i];
+        a[i] = rows.base[i] + rows.from;
       }
     }
-    const size_t channels = rows.channels;
     for (size_t k = 0; k < channels; ++k) {
       const auto panel_at = [&](int v) {
         return b + static_cast<size_t>(v / kPanelVectors) * panel_stride + static_cast<size_t>(v % kPanelVectors) * V::kWidth;
@@ -61,44 +62,70 @@ inline __attribute__((always_inline)) void multiply(const TileRows<Indirect, MR>
   }
 }
 
-// Adds bias and residual, clamps, and stores one tile whose first element is (row m, column n).
-template <class V, int MR, int NV>
-inline __attribute__((always_inline)) void finish(const EpilogueF32& e, size_t m, size_t n, size_t columns, float* c, size_t ldc,
-                                                  typename V::Reg (&acc)[MR][NV]) {
-  const typename V::Reg lo = V::set1(e.lo), hi = V::set1(e.hi);
-  const float* residual = e.residual != nullptr ? e.residual + m * e.ld_residual + n : nullptr;
-  c += m * ldc + n;
-  if (columns == static_cast<size_t>(NV) * V::kWidth) {
+// One block of k. Chains begin in the first block and rest in C between blocks.
+struct Block {
+  size_t tap0, tap1, from, to;
+  size_t k;  // depth of its first row in the packed panel
+  bool first, last;
+};
+
+// Begins the chains: bias + residual, or what the block before has left in C. Ends them: clamp in the last block.
+template <class V, int MR, int NV, bool Masked>
+inline __attribute__((always_inline)) void begin(const EpilogueF32& e, bool first, size_t m, size_t n, size_t columns, const float* c, size_t ldc,
+                                                 typename V::Reg (&acc)[MR][NV]) {
+  if (!first || e.residual != nullptr) {
+    const float* from = first ? e.residual + m * e.ld_residual + n : c + m * ldc + n;
+    const size_t ld = first ? e.ld_residual : ldc;
 #pragma GCC unroll 16
     for (int v = 0; v < NV; ++v) {
       const size_t at = static_cast<size_t>(v) * V::kWidth;
-      if (e.bias != nullptr) {
-        const typename V::Reg bias = V::load(e.bias + n + at);
+      if (Masked && at >= columns) {
 #pragma GCC unroll 16
-        for (int i = 0; i < MR; ++i) acc[i][v] = V::add(acc[i][v], bias);
+        for (int i = 0; i < MR; ++i) acc[i][v] = V::zero();
+        continue;
       }
+      const typename V::Mask mask = V::mask(Masked ? smaller(columns - at, V::kWidth) : V::kWidth);
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i) {
-        typename V::Reg value = acc[i][v];
-        if (residual != nullptr) value = V::add(value, V::load(residual + static_cast<size_t>(i) * e.ld_residual + at));
-        V::store(c + static_cast<size_t>(i) * ldc + at, V::clamp(value, lo, hi));
+        const float* row = from + static_cast<size_t>(i) * ld + at;
+        acc[i][v] = Masked ? V::mask_load(row, mask) : V::load(row);
       }
     }
-    return;
+  } else {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+#pragma GCC unroll 16
+      for (int v = 0; v < NV; ++v) acc[i][v] = V::zero();
+    }
   }
+  if (first && e.bias != nullptr) {
+#pragma GCC unroll 16
+    for (int v = 0; v < NV; ++v) {
+      const size_t at = static_cast<size_t>(v) * V::kWidth;
+      if (Masked && at >= columns) continue;
+      const typename V::Reg bias = Masked ? V::mask_load(e.bias + n + at, V::mask(smaller(columns - at, V::kWidth))) : V::load(e.bias + n + at);
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) acc[i][v] = V::add(bias, acc[i][v]);
+    }
+  }
+}
+
+template <class V, int MR, int NV, bool Masked>
+inline __attribute__((always_inline)) void end(const EpilogueF32& e, bool last, size_t m, size_t n, size_t columns, float* c, size_t ldc,
+                                               typename V::Reg (&acc)[MR][NV]) {
+  const typename V::Reg lo = V::set1(last ? e.lo : -kInfinity), hi = V::set1(last ? e.hi : kInfinity);
+  c += m * ldc + n;
 #pragma GCC unroll 16
   for (int v = 0; v < NV; ++v) {
     const size_t at = static_cast<size_t>(v) * V::kWidth;
-    if (at < columns) {
-      const typename V::Mask mask = V::mask(smaller(columns - at, V::kWidth));
-      const typename V::Reg bias = e.bias != nullptr ? V::mask_load(e.bias + n + at, mask) : V::zero();
+    if (Masked && at >= columns) continue;
+    const typename V::Mask mask = V::mask(Masked ? smaller(columns - at, V::kWidth) : V::kWidth);
 #pragma GCC unroll 16
-      for (int i = 0; i < MR; ++i) {
-        typename V::Reg value = acc[i][v];
-        if (e.bias != nullptr) value = V::add(value, bias);
-        if (residual != nullptr) value = V::add(value, V::mask_load(residual + static_cast<size_t>(i) * e.ld_residual + at, mask));
-        V::mask_store(c + static_cast<size_t>(i) * ldc + at, mask, V::clamp(value, lo, hi));
-      }
+    for (int i = 0; i < MR; ++i) {
+      float* row = c + static_cast<size_t>(i) * ldc + at;
+      const typename V::Reg value = V::clamp(acc[i][v], lo, hi);
+      if (Masked) V::mask_store(row, mask, value);
+      else V::store(row, value);
     }
   }
 }
@@ -119,11 +146,13 @@ struct Problem {
 
 // Not inlined: next to the callers' values GCC 12 keeps one accumulator of 6 x 2 in memory, which halves the speed.
 template <class V, int MR, int NV, bool Indirect>
-__attribute__((noinline)) void tile(const Problem& p, size_t m, size_t n, size_t columns) {
+__attribute__((noinline)) void tile(const Problem& p, const Block& block, size_t m, size_t n, size_t columns) {
   TileRows<Indirect, MR> rows;
   rows.zero = p.zero;
-  rows.taps = p.taps;
-  rows.channels = p.channels;
+  rows.tap0 = block.tap0;
+  rows.tap1 = block.tap1;
+  rows.from = block.from;
+  rows.to = block.to;
   if constexpr (Indirect) {
     size_t image = m / p.pixels, pixel = m % p.pixels;
     for (int i = 0; i < MR; ++i) {
@@ -137,53 +166,89 @@ __attribute__((noinline)) void tile(const Problem& p, size_t m, size_t n, size_t
   } else {
     for (int i = 0; i < MR; ++i) rows.base[i] = p.base + (m + static_cast<size_t>(i)) * p.lda;
   }
+  const size_t panel = (NV == 1 ? 1 : 2) * V::kWidth;
+  const float* b = p.packed + n * p.k + block.k * panel;
   typename V::Reg acc[MR][NV];
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i) {
-#pragma GCC unroll 16
-    for (int v = 0; v < NV; ++v) acc[i][v] = V::zero();
+  if (columns == static_cast<size_t>(NV) * V::kWidth) {
+    begin<V, MR, NV, false>(*p.epilogue, block.first, m, n, columns, p.c, p.ldc, acc);
+    multiply<V, MR, NV, Indirect>(rows, b, panel * p.k, acc);
+    end<V, MR, NV, false>(*p.epilogue, block.last, m, n, columns, p.c, p.ldc, acc);
+  } else {
+    begin<V, MR, NV, true>(*p.epilogue, block.first, m, n, columns, p.c, p.ldc, acc);
+    multiply<V, MR, NV, Indirect>(rows, b, panel * p.k, acc);
+    end<V, MR, NV, true>(*p.epilogue, block.last, m, n, columns, p.c, p.ldc, acc);
   }
-  multiply<V, MR, NV, Indirect>(rows, p.packed + n * p.k, 2 * V::kWidth * p.k, acc);
-  finish<V, MR, NV>(*p.epilogue, m, n, columns, p.c, p.ldc, acc);
 }
 
 // Takes up to `rows` rows, and says how many: all of them up to 8 rows, above 8 those that a full tile leaves in two steps (fewer
 // tiles to compile).
 template <class V, int MR, int NV, bool Indirect>
-size_t tile_of_rows(const Problem& p, size_t rows, size_t m, size_t n, size_t columns) {
+size_t tile_of_rows(const Problem& p, const Block& block, size_t rows, size_t m, size_t n, size_t columns) {
   if constexpr (MR > 1) {
-    if (rows < static_cast<size_t>(MR)) return tile_of_rows<V, (MR > 8 ? 8 : MR - 1), NV, Indirect>(p, rows, m, n, columns);
+    if (rows < static_cast<size_t>(MR)) return tile_of_rows<V, (MR > 8 ? 8 : MR - 1), NV, Indirect>(p, block, rows, m, n, columns);
   }
-  tile<V, MR, NV, Indirect>(p, m, n, columns);
+  tile<V, MR, NV, Indirect>(p, block, m, n, columns);
   return MR;
+}
+
+// Depth of a block: its part of a panel streams from the second-level cache while the rows of a chunk pass. (A part that fits the first level
+// was slower on Zen 3: loading and storing C costs more than L2's latency, which prefetching hides.) Few rows fit with their whole depth.
+constexpr size_t kBlockDepth = 1024, kBlockRows = 192;
+// Floats of A that a chunk of rows reads in one block: they stay in the second-level cache while all panels pass.
+constexpr size_t kChunkFloats = 49152;
+
+// One block of k for rows [m0, m1), all panels.
+template <class V, int MR, bool Indirect>
+void compute_block(const Problem& p, const Block& block, size_t m0, size_t m1, size_t n0, size_t n1) {
+  constexpr size_t kPanel = 2 * V::kWidth;
+  for (size_t n = n0; n < n1; n += kPanel) {
+    const size_t columns = smaller(n1 - n, kPanel);
+    for (size_t m = m0; m < m1;) {
+      m += columns > V::kWidth ? tile_of_rows<V, MR, 2, Indirect>(p, block, m1 - m, m, n, columns)
+                               : tile_of_rows<V, MR, 1, Indirect>(p, block, m1 - m, m, n, columns);
+    }
+  }
 }
 
 // MR: rows of the full tile.
 template <class V, int MR, bool Indirect>
 void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
-  constexpr size_t kPanel = 2 * V::kWidth;
+  constexpr size_t kPanel = 2 * V::kWidth, kDepth = kBlockDepth;
+  const Block all{0, p.taps, 0, p.channels, 0, true, true};
   // Few rows give too few independent chains to hide the FMA's latency, so take several panels at once.
   while (m1 - m0 <= 2 && m0 < m1 && n1 - n0 >= 2 * kPanel) {
     if (m1 - m0 == 1 && n1 - n0 >= 4 * kPanel) {
-      tile<V, 1, 8, Indirect>(p, m0, n0, 4 * kPanel);
+      tile<V, 1, 8, Indirect>(p, all, m0, n0, 4 * kPanel);
       n0 += 4 * kPanel;
     } else {
-      if (m1 - m0 == 1) tile<V, 1, 4, Indirect>(p, m0, n0, 2 * kPanel);
-      else tile<V, 2, 4, Indirect>(p, m0, n0, 2 * kPanel);
+      if (m1 - m0 == 1) tile<V, 1, 4, Indirect>(p, all, m0, n0, 2 * kPanel);
+      else tile<V, 2, 4, Indirect>(p, all, m0, n0, 2 * kPanel);
       n0 += 2 * kPanel;
     }
   }
-  // Rows whose inputs stay in the second-level cache while all panels pass over them (neighbouring taps share inputs).
-  constexpr size_t kChunkFloats = 32768;
-  const size_t chunk = round_up(kChunkFloats / (p.channels + 1) + 1, MR);
+  // Blocks of equal depth: several taps, or a part of one tap's channels.
+  const size_t blocks = p.k <= kDepth + kDepth / 2 || m1 - m0 <= kBlockRows ? 1 : (p.k + kDepth - 1) / kDepth;
+  const size_t pieces = blocks == 1 ? 1 : (p.channels + kDepth - 1) / kDepth;
+  const size_t piece = pieces == 0 ? 0 : (p.channels + pieces - 1) / pieces;
+  const size_t taps = blocks == 1 ? p.taps : pieces > 1 ? 1 : (p.taps + blocks - 1) / blocks;
+  const size_t chunk = round_up(kChunkFloats / ((Indirect ? piece : taps * piece) + 1) + 1, MR);
   for (size_t mc = m0; mc < m1; mc += chunk) {
     const size_t mc_end = smaller(mc + chunk, m1);
-    for (size_t n = n0; n < n1; n += kPanel) {
-      const size_t columns = smaller(n1 - n, kPanel);
-      for (size_t m = mc; m < mc_end;) {
-        const size_t rows = mc_end - m;
-        m += columns > V::kWidth ? tile_of_rows<V, MR, 2, Indirect>(p, rows, m, n, columns)
-                                 : tile_of_rows<V, MR, 1, Indirect>(p, rows, m, n, columns);
+    if (blocks == 1) {
+      compute_block<V, MR, Indirect>(p, all, mc, mc_end, n0, n1);
+      continue;
+    }
+    for (size_t t = 0; t < p.taps; t += taps) {
+      for (size_t c = 0; c < p.channels; c += piece) {
+        Block block;
+        block.tap0 = t;
+        block.tap1 = smaller(t + taps, p.taps);
+        block.from = c;
+        block.to = smaller(c + piece, p.channels);
+        block.k = t * p.channels + c;
+        block.first = block.k == 0;
+        block.last = block.tap1 == p.taps && block.to == p.channels;
+        compute_block<V, MR, Indirect>(p, block, mc, mc_end, n0, n1);
       }
     }
   }

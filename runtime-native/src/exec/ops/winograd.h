@@ -1,0 +1,54 @@
+// Winograd form of cpu.conv: choice by a cost model, packed weights, execution.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "exec/op.h"
+
+namespace cec {
+
+/// A 3 x 3 convolution of stride 1 without dilation or groups.
+struct WinogradProblem {
+  size_t in_h = 0, in_w = 0, out_h = 0, out_w = 0;
+  ptrdiff_t pad_top = 0, pad_left = 0;
+  size_t channels = 0, outputs = 0;
+};
+
+/// The form that takes the least time by the model below, or none where the direct convolution does. Depends on one image's geometry and the vector
+/// width only, so that a sample's result depends neither on its batch nor on the number of threads.
+std::optional<WinogradTile> choose_winograd(const WinogradProblem& problem, Isa isa);
+
+/// Weights of one convolution in Winograd form.
+class WinogradWeights {
+ public:
+  /// `w` is [outputs][3][3][channels].
+  WinogradWeights(WinogradTile tile, size_t channels, size_t outputs, const float* w, const KernelTable& kernels);
+
+  /// How a plan runs it: tiles go in blocks whose matrices fit the second-level cache.
+  struct Schedule {
+    WinogradShape shape;
+    size_t tiles = 0;         // of the whole batch
+    size_t block = 0;         // tiles at a time
+    size_t scratch = 0;       // offset of the workspaces
+    size_t workspace = 0;     // floats of one
+    bool by_blocks = true;    // a worker takes whole blocks; else all workers share the steps of each
+  };
+  Schedule plan(const WinogradProblem& problem, size_t batch, PrepareContext& ctx) const;
+  void run(const Schedule& schedule, const float* x, const float* zero, float* y, const EpilogueF32& epilogue, RunContext& ctx) const;
+
+  size_t bytes() const { return bytes_; }
+
+ private:
+  void multiply(const Schedule& schedule, float* workspace, size_t rows, size_t begin, size_t end) const;
+
+  WinogradTile tile_;
+  size_t channels_, outputs_;
+  const GemmF32Variant& gemm_;
+  const WinogradF32Variant& transform_;
+  std::shared_ptr<void> packed_;
+  size_t stride_ = 0;  // bytes of one packed matrix
+  size_t bytes_ = 0;
+};
+
+}  // namespace cec

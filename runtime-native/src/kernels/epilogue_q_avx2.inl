@@ -141,3 +141,46 @@ inline void finish_rows(const EpilogueQ& e, const EpilogueRegs& r, bool finite, 
     finish_run(e, r, column + j, count - j, scratch + i * scratch_stride + j, add + j, c + i * row_bytes + j * bytes);
   }
 }
+
+// What a register tile needs to end in 8 bits without going through memory. s8 results are made as u8 and moved down by 128.
+struct NarrowTile {
+  const float* multiplier = nullptr;  // of the tile's columns; null: the tile goes to scratch
+  const int32_t* add = nullptr;
+  uint8_t* c = nullptr;
+  size_t row_bytes = 0;
+  int16_t zp = 0;
+  uint8_t q_min = 0, q_max = 0, flip = 0;
+};
+
+inline NarrowTile narrow_tile(const EpilogueQ& e) {
+  NarrowTile t;
+  const int32_t up = e.out == QOut::s8 ? 128 : 0;
+  t.zp = static_cast<int16_t>(e.y_zp + up);
+  t.q_min = static_cast<uint8_t>(e.q_min + up);
+  t.q_max = static_cast<uint8_t>(e.q_max + up);
+  t.flip = static_cast<uint8_t>(up);
+  return t;
+}
+
+// MR rows of 16 columns, in the steps of finish_narrow.
+template <int MR>
+inline __attribute__((always_inline)) void finish_tile(const __m256i (&acc)[MR][2], const NarrowTile& t) {
+  const __m256 m0 = _mm256_loadu_ps(t.multiplier), m1 = _mm256_loadu_ps(t.multiplier + 8);
+  const __m256i add0 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(t.add)), add1 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(t.add + 8));
+  const __m256 most = _mm256_set1_ps(65536.0f);
+  const __m256i zp = _mm256_set1_epi16(t.zp), flip = _mm256_set1_epi8(static_cast<char>(t.flip));
+  const __m256i q_min = _mm256_set1_epi8(static_cast<char>(t.q_min)), q_max = _mm256_set1_epi8(static_cast<char>(t.q_max));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const auto quantized = [&](__m256i sum, __m256i add, __m256 m) {
+    return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(sum, add)), m), most));
+  };
+  const auto words = [&](int r) { return _mm256_adds_epi16(_mm256_packs_epi32(quantized(acc[r][0], add0, m0), quantized(acc[r][1], add1, m1)), zp); };
+#pragma GCC unroll 16
+  for (int r = 0; r < MR; r += 2) {
+    const __m256i a = words(r), b = r + 1 < MR ? words(r + 1) : a;
+    __m256i v = _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(a, b), q_min), q_max);
+    v = _mm256_permutevar8x32_epi32(_mm256_xor_si256(v, flip), order);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(t.c + static_cast<size_t>(r) * t.row_bytes), _mm256_castsi256_si128(v));
+    if (r + 1 < MR) _mm_storeu_si128(reinterpret_cast<__m128i*>(t.c + static_cast<size_t>(r + 1) * t.row_bytes), _mm256_extracti128_si256(v, 1));
+  }
+}

@@ -22,9 +22,30 @@ inline void cec_emulated_mask_storeu_ps(float* p, simde__mmask16 mask, simde__m5
     if ((mask >> i) & 1) p[i] = lanes[i];
   }
 }
+// Nor are these conversions; eight lanes at a time do the same.
+inline simde__m512 cec_emulated_cvtepi32_ps(simde__m512i v) {
+  int32_t in[16];
+  float out[16];
+  simde_mm512_storeu_si512(in, v);
+  for (int i = 0; i < 16; i += 8) {
+    simde_mm256_storeu_ps(out + i, simde_mm256_cvtepi32_ps(simde_mm256_loadu_si256(reinterpret_cast<const simde__m256i*>(in + i))));
+  }
+  return simde_mm512_loadu_ps(out);
+}
+inline simde__m512i cec_emulated_cvtps_epi32(simde__m512 v) {
+  float in[16];
+  int32_t out[16];
+  simde_mm512_storeu_ps(in, v);
+  for (int i = 0; i < 16; i += 8) {
+    simde_mm256_storeu_si256(reinterpret_cast<simde__m256i*>(out + i), simde_mm256_cvtps_epi32(simde_mm256_loadu_ps(in + i)));
+  }
+  return simde_mm512_loadu_si512(out);
+}
 // Its alias for this one takes a wrong number of arguments.
 #undef _mm512_madd_epi16
 #define _mm512_madd_epi16 simde_mm512_madd_epi16
+#define _mm512_cvtepi32_ps cec_emulated_cvtepi32_ps
+#define _mm512_cvtps_epi32 cec_emulated_cvtps_epi32
 #define _mm512_maskz_loadu_ps cec_emulated_maskz_loadu_ps
 #define _mm512_mask_storeu_ps cec_emulated_mask_storeu_ps
 #else

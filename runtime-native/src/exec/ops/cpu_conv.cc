@@ -36,7 +36,7 @@ class ConvBase : public Op {
     // A stem's image with its padding, where a kernel row is one tap.
     bool padded = false;
     size_t padded_at = 0;     // scratch
-    size_t batch = 0, in_h = 0, in_row = 0, padded_h = 0, padded_row = 0;  // rows in elements
+    size_t batch = 0, in_h = 0, in_row = 0, padded_h = 0, padded_row = 0, slack = 0;  // rows in elements
     WinogradWeights::Schedule winograd;
   };
 
@@ -69,14 +69,22 @@ class ConvBase : public Op {
   /// copied into a padded one first.
   bool whole_rows() const { return !depthwise_ && groups_ == 1 && group_channels_ < 16 && window_.kernel[1] > 1 && window_.dilation[1] == 1; }
 
+  /// Elements that a tap of a whole row reads: integer kernels take four at a time, so more weights of zero make it a multiple of that.
+  size_t row_channels() const {
+    const size_t row = static_cast<size_t>(window_.kernel[1] * group_channels_);
+    return (row + tap_granule_ - 1) / tap_granule_ * tap_granule_;
+  }
+
   void plan_rows(PrepareContext& ctx, State& state, const Shape& x, int64_t out_h, int64_t out_w) const {
     const std::array<int64_t, 4>& pads = window_.pads;
     const int64_t padded_h = x[1] + pads[0] + pads[2], padded_w = x[2] + pads[1] + pads[3];
     Window2d rows = window_;
     rows.kernel[1] = 1;
     rows.pads = {0, 0, 0, 0};
-    state.tap_channels = static_cast<size_t>(window_.kernel[1] * group_channels_);
-    state.padded = pads != std::array<int64_t, 4>{0, 0, 0, 0};
+    state.tap_channels = row_channels();
+    // A tap that is longer than its kernel row reads past the last one.
+    const size_t slack = state.tap_channels - static_cast<size_t>(window_.kernel[1] * group_channels_);
+    state.padded = slack != 0 || pads != std::array<int64_t, 4>{0, 0, 0, 0};
     state.batch = static_cast<size_t>(x[0]);
     state.in_h = static_cast<size_t>(x[1]);
     state.in_row = static_cast<size_t>(x[2] * x[3]);
@@ -84,7 +92,8 @@ class ConvBase : public Op {
     state.padded_row = static_cast<size_t>(padded_w * x[3]);
     state.batch_stride = state.padded_h * state.padded_row;
     const size_t bytes = checked_bytes(ctx.dtype(0), Shape{x[0], padded_h, padded_w, x[3]});
-    if (state.padded) state.padded_at = ctx.scratch(bytes);
+    state.slack = slack;
+    if (state.padded) state.padded_at = ctx.scratch(bytes + slack * size_of(ctx.dtype(0)));
     state.taps = make_taps(rows, padded_h, padded_w, out_h, out_w, x[3]);
   }
 
@@ -107,12 +116,14 @@ class ConvBase : public Op {
         std::fill(to + left + state.in_row, to + state.padded_row, padding);
       }
     });
+    std::fill_n(image + state.batch * state.batch_stride, state.slack, padding);
     return image;
   }
 
   Window2d window_;
   int64_t outputs_ = 0, group_channels_ = 0, groups_ = 1;
   bool depthwise_ = false;
+  size_t tap_granule_ = 1;
   std::shared_ptr<void> packed_;
   size_t packed_bytes_ = 0;  // of all groups
 
@@ -359,6 +370,14 @@ class QConv final : public ConvBase {
       packed_bytes_ = dwconv_.packed_bytes(static_cast<size_t>(outputs_), taps);
       packed_ = allocate_aligned(packed_bytes_);
       dwconv_.pack(static_cast<size_t>(outputs_), taps, w, packed_.get());
+    } else if (whole_rows()) {
+      tap_granule_ = 4;
+      const size_t rows = static_cast<size_t>(window_.kernel[0]), row = static_cast<size_t>(window_.kernel[1]) * channels, padded = row_channels(), n = static_cast<size_t>(outputs_);
+      std::vector<int8_t> wide(n * rows * padded);
+      for (size_t i = 0; i < n * rows; ++i) std::memcpy(wide.data() + i * padded, w + i * row, row);
+      packed_bytes_ = gemm_.packed_bytes(n, rows, padded);
+      packed_ = allocate_aligned(packed_bytes_);
+      gemm_.pack(n, rows, padded, wide.data(), rows * padded, 1, packed_.get());
     } else {
       stride_ = gemm_.packed_bytes(group_outputs(), taps, channels);
       packed_bytes_ = stride_ * static_cast<size_t>(groups_);

@@ -192,10 +192,10 @@ size_t tile_of_rows(const Problem& p, const Block& block, size_t rows, size_t m,
 }
 
 // Depth of a block: its part of a panel streams from the second-level cache while the rows of a chunk pass. (A part that fits the first level
-// was slower on Zen 3: loading and storing C costs more than L2's latency, which prefetching hides.) Few rows fit with their whole depth.
-constexpr size_t kBlockDepth = 1024, kBlockRows = 192;
+// was slower on Zen 3: loading and storing C costs more than L2's latency, which prefetching hides.)
+constexpr size_t kBlockDepth = 1024;
 // Floats of A that a chunk of rows reads in one block: they stay in the second-level cache while all panels pass.
-constexpr size_t kChunkFloats = 49152;
+constexpr size_t kChunkFloats = 65536;
 
 // One block of k for rows [m0, m1), all panels.
 template <class V, int MR, bool Indirect>
@@ -227,11 +227,14 @@ void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
     }
   }
   // Blocks of equal depth: several taps, or a part of one tap's channels.
-  const size_t blocks = p.k <= kDepth + kDepth / 2 || m1 - m0 <= kBlockRows ? 1 : (p.k + kDepth - 1) / kDepth;
+  const size_t blocks = p.k <= kDepth + kDepth / 2 ? 1 : (p.k + kDepth - 1) / kDepth;
   const size_t pieces = blocks == 1 ? 1 : (p.channels + kDepth - 1) / kDepth;
   const size_t piece = pieces == 0 ? 0 : (p.channels + pieces - 1) / pieces;
   const size_t taps = blocks == 1 ? p.taps : pieces > 1 ? 1 : (p.taps + blocks - 1) / blocks;
-  const size_t chunk = round_up(kChunkFloats / ((Indirect ? piece : taps * piece) + 1) + 1, MR);
+  // Chunks of equal size: a small last one would pass over all of B for a few rows.
+  const size_t most = kChunkFloats / ((Indirect ? piece : taps * piece) + 1) + MR;
+  const size_t chunks = (m1 - m0 + most - 1) / most;
+  const size_t chunk = chunks == 0 ? MR : round_up((m1 - m0 + chunks - 1) / chunks, MR);
   for (size_t mc = m0; mc < m1; mc += chunk) {
     const size_t mc_end = smaller(mc + chunk, m1);
     if (blocks == 1) {

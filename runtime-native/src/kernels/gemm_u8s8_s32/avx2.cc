@@ -28,6 +28,14 @@ struct Vec {
   static void fill(const uint8_t* source, Q8 type, int32_t zp, size_t n, int16_t* dst) {
     widen_minus_zero_point(source, type, zp, n, dst);
   }
+  template <class... Arguments>
+  static void finish_rows(const Arguments&... a) {
+    cec::finish_rows(a...);
+  }
+  template <int MR>
+  static __attribute__((always_inline)) void finish_tile(const Reg (&acc)[MR][2], const NarrowTile& t) {
+    cec::finish_tile<MR>(acc, t);
+  }
 };
 
 #include "tiles.inl"

@@ -7,6 +7,7 @@ namespace cec {
 namespace {
 
 #include "../epilogue_q_avx2.inl"
+#include "../epilogue_q_avx512.inl"
 #include "../widen_q_avx2.inl"
 
 struct Vec {
@@ -27,6 +28,14 @@ struct Vec {
   static Reg dot(Reg acc, Reg a, Reg b) { return _mm512_add_epi32(acc, _mm512_madd_epi16(a, b)); }
   static void fill(const uint8_t* source, Q8 type, int32_t zp, size_t n, int16_t* dst) {
     widen_minus_zero_point(source, type, zp, n, dst);
+  }
+  template <class... Arguments>
+  static void finish_rows(const Arguments&... a) {
+    finish_rows_512(a...);
+  }
+  template <int MR>
+  static __attribute__((always_inline)) void finish_tile(const Reg (&acc)[MR][2], const NarrowTile& t) {
+    finish_tile_512<MR>(acc, t);
   }
 };
 

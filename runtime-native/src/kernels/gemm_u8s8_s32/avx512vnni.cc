@@ -7,6 +7,7 @@ namespace cec {
 namespace {
 
 #include "../epilogue_q_avx2.inl"
+#include "../epilogue_q_avx512.inl"
 
 struct Vec {
   using Reg = __m512i;
@@ -37,6 +38,14 @@ struct Vec {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(dst + i), _mm256_xor_si256(x, flip));
     }
     for (; i < n; ++i) dst[i] = static_cast<uint8_t>(source[i] ^ 0x80u);
+  }
+  template <class... Arguments>
+  static void finish_rows(const Arguments&... a) {
+    finish_rows_512(a...);
+  }
+  template <int MR>
+  static __attribute__((always_inline)) void finish_tile(const Reg (&acc)[MR][2], const NarrowTile& t) {
+    finish_tile_512<MR>(acc, t);
   }
 };
 

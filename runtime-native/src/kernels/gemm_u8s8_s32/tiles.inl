@@ -1,13 +1,20 @@
 // Register tiles and loops of gemm_u8s8_s32, written once over a vector type V and included by one file per ISA, inside its
-// unnamed namespace. V gives: Reg (s32 lanes), Element (of the row buffer), kWidth (lanes), kGranule (k per lane and step),
-// kRows, kSubtractsZeroPoint (see below), zero, load, store, load_b, broadcast_a, dot, fill.
+// unnamed namespace. V gives: Reg (s32 lanes), Element (what is multiplied), kWidth (lanes), kGranule (k per lane and step),
+// kRows, kSubtractsZeroPoint (see below), zero, load, store, load_b, broadcast_a, dot, fill, finish_rows.
 //
-// The rows of a chunk are first gathered into a buffer on the stack, in the form that the multiplier takes: this is where taps,
-// padding, types and zero points end, and it costs one pass over A for all columns. Where V::kSubtractsZeroPoint, the buffer holds
-// x - zp; otherwise x (s8 moved up by 128) and the column sums correct the result.
+// Where Element is u8, u8 rows are multiplied where they stand. Else the rows of a chunk are first gathered into a buffer on the stack, in
+// the form that the multiplier takes: this is where taps, padding, types and zero points end, and it costs one pass over A for all columns.
+// Where V::kSubtractsZeroPoint, the buffer holds x - zp; otherwise x (s8 moved up by 128) and the column sums correct the result.
 
-constexpr size_t kBufferElements = 24576;  // whole buffer, on the stack
-constexpr size_t kChunkElements = 12288;   // aimed at, so that it stays in the first-level cache
+// The buffer on the stack, and what is aimed at in it, so that it stays in the first-level cache.
+template <class V>
+constexpr size_t kBufferElements = 49152 / sizeof(typename V::Element);
+template <class V>
+constexpr size_t kChunkElements = kBufferElements<V> / 2;
+// Bytes of A in a chunk of rows that are read in place: they stay in the second-level cache while all panels pass.
+constexpr size_t kChunkBytes = 262144;
+// Convolutions with fewer channels are gathered: finding a tap would cost more than its few multiplications.
+constexpr size_t kLeastChannels = 8;
 
 struct Problem {
   const uint8_t* base;
@@ -57,9 +64,11 @@ void gather(const Problem& p, size_t m, size_t k0, size_t k1, typename V::Elemen
   while (dst < end) *dst++ = 0;
 }
 
-// scratch[i][j] (+)= sum over `steps` granules. Not inlined, so that all accumulators stay in registers.
-template <class V, int MR, int NV>
-__attribute__((noinline)) void tile(const typename V::Element* a, size_t lda, const int8_t* b, size_t steps, bool accumulate, int32_t* scratch) {
+// scratch[i][j] (+)= sum over the depth. Rows lie `lda` elements apart; or, Indirect, are found by taps for rows [m, m + MR) of the problem.
+// Not inlined, so that all accumulators stay in registers.
+template <class V, int MR, int NV, bool Indirect>
+__attribute__((noinline)) void tile(const Problem& p, size_t m, const typename V::Element* a, size_t lda, const int8_t* b, size_t depth, bool accumulate,
+                                    int32_t* scratch, const NarrowTile& narrow) {
   typename V::Reg acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
@@ -68,18 +77,58 @@ __attribute__((noinline)) void tile(const typename V::Element* a, size_t lda, co
       acc[i][v] = accumulate ? V::load(scratch + static_cast<size_t>(i * 2 + v) * V::kWidth) : V::zero();
     }
   }
-  for (size_t s = 0; s < steps; ++s) {
-    typename V::Reg bv[NV];
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) bv[v] = V::load_b(b + static_cast<size_t>(v) * V::kWidth * V::kGranule);
-    b += static_cast<size_t>(NV) * V::kWidth * V::kGranule;
-#pragma GCC unroll 16
+  if constexpr (Indirect) {
+    const uint8_t* image[MR];
+    const int32_t* offsets[MR];
+    size_t index = m / p.pixels, pixel = m % p.pixels;
     for (int i = 0; i < MR; ++i) {
-      const typename V::Reg av = V::broadcast_a(a + static_cast<size_t>(i) * lda);
-#pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) acc[i][v] = V::dot(acc[i][v], av, bv[v]);
+      image[i] = p.base + index * p.batch_stride;
+      offsets[i] = p.offsets + pixel * p.taps;
+      if (++pixel == p.pixels) {
+        pixel = 0;
+        ++index;
+      }
     }
-    a += V::kGranule;
+    for (size_t t = 0; t < p.taps; ++t) {
+      const uint8_t* row[MR];
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) {
+        const int32_t offset = offsets[i][t];
+        row[i] = offset < 0 ? p.zero : image[i] + offset;
+      }
+      for (size_t k = 0; k < p.channels; k += V::kGranule) {
+        typename V::Reg bv[NV];
+#pragma GCC unroll 4
+        for (int v = 0; v < NV; ++v) bv[v] = V::load_b(b + static_cast<size_t>(v) * V::kWidth * V::kGranule);
+        b += static_cast<size_t>(NV) * V::kWidth * V::kGranule;
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; ++i) {
+          const typename V::Reg av = V::broadcast_a(row[i] + k);
+#pragma GCC unroll 4
+          for (int v = 0; v < NV; ++v) acc[i][v] = V::dot(acc[i][v], av, bv[v]);
+        }
+      }
+    }
+  } else {
+    for (size_t k = 0; k < depth; k += V::kGranule) {
+      typename V::Reg bv[NV];
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) bv[v] = V::load_b(b + static_cast<size_t>(v) * V::kWidth * V::kGranule);
+      b += static_cast<size_t>(NV) * V::kWidth * V::kGranule;
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) {
+        const typename V::Reg av = V::broadcast_a(a + static_cast<size_t>(i) * lda);
+#pragma GCC unroll 4
+        for (int v = 0; v < NV; ++v) acc[i][v] = V::dot(acc[i][v], av, bv[v]);
+      }
+      a += V::kGranule;
+    }
+  }
+  if constexpr (NV == 2) {
+    if (narrow.multiplier != nullptr) {
+      V::template finish_tile<MR>(acc, narrow);
+      return;
+    }
   }
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
@@ -88,30 +137,112 @@ __attribute__((noinline)) void tile(const typename V::Element* a, size_t lda, co
   }
 }
 
-template <class V, int MR, int NV>
-void tile_of_rows(size_t rows, const typename V::Element* a, size_t lda, const int8_t* b, size_t steps, bool accumulate, int32_t* scratch) {
+// Takes up to `rows` rows, and says how many: all of them up to 8 rows, above 8 those that a full tile leaves in two steps (fewer
+// tiles to compile).
+template <class V, int MR, int NV, bool Indirect>
+size_t tile_of_rows(size_t rows, const Problem& p, size_t m, const typename V::Element* a, size_t lda, const int8_t* b, size_t depth, bool accumulate,
+                    int32_t* scratch, const NarrowTile& narrow) {
   if constexpr (MR > 1) {
-    if (rows < static_cast<size_t>(MR)) return tile_of_rows<V, MR - 1, NV>(rows, a, lda, b, steps, accumulate, scratch);
+    if (rows < static_cast<size_t>(MR)) {
+      return tile_of_rows<V, (MR > 8 ? 8 : MR - 1), NV, Indirect>(rows, p, m, a, lda, b, depth, accumulate, scratch, narrow);
+    }
   }
-  tile<V, MR, NV>(a, lda, b, steps, accumulate, scratch);
+  tile<V, MR, NV, Indirect>(p, m, a, lda, b, depth, accumulate, scratch, narrow);
+  return MR;
+}
+
+// One register tile of columns for `rows` <= kRows rows.
+template <class V, bool Indirect>
+inline void multiply(size_t rows, size_t columns, const Problem& p, size_t m, const typename V::Element* a, size_t lda, const int8_t* b, size_t depth,
+                     bool accumulate, int32_t* scratch, NarrowTile narrow) {
+  for (size_t i = 0; i < rows;) {
+    const typename V::Element* from = Indirect ? nullptr : a + i * lda;
+    int32_t* const to = scratch + i * 2 * V::kWidth;
+    const size_t taken = columns > V::kWidth ? tile_of_rows<V, V::kRows, 2, Indirect>(rows - i, p, m + i, from, lda, b, depth, accumulate, to, narrow)
+                                             : tile_of_rows<V, V::kRows, 1, Indirect>(rows - i, p, m + i, from, lda, b, depth, accumulate, to, narrow);
+    i += taken;
+    narrow.c += taken * narrow.row_bytes;
+  }
+}
+
+// What each column adds to its sum: bias and the zero point's share.
+template <class V>
+inline void column_terms(const Problem& p, size_t n, size_t columns, int32_t* add) {
+  for (size_t j = 0; j < 2 * V::kWidth; ++j) {
+    uint32_t value = 0;
+    if (j < columns) {
+      if (p.epilogue->bias != nullptr) value = static_cast<uint32_t>(p.epilogue->bias[n + j]);
+      if constexpr (!V::kSubtractsZeroPoint) {
+        const int32_t zp = p.type == Q8::u8 ? p.zp : p.zp + 128;
+        value -= static_cast<uint32_t>(zp) * static_cast<uint32_t>(p.sums[n + j]);
+      }
+    }
+    add[j] = static_cast<int32_t>(value);
+  }
+}
+
+// Whole panels of finite multipliers end in the tile itself.
+template <class V>
+inline NarrowTile whole_panel(const EpilogueQ& e, bool finite, size_t n, size_t columns, const int32_t* add, size_t row_bytes) {
+  if (!finite || columns != 2 * V::kWidth || (e.out != QOut::u8 && e.out != QOut::s8)) return {};
+  NarrowTile t = narrow_tile(e);
+  t.multiplier = e.multiplier + n;
+  t.add = add;
+  t.row_bytes = row_bytes;
+  return t;
+}
+
+// u8 rows that are multiplied where they stand.
+template <class V, bool Indirect>
+void compute_in_place(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
+  constexpr size_t kRows = static_cast<size_t>(V::kRows), kPanel = 2 * V::kWidth;
+  const EpilogueQ& e = *p.epilogue;
+  const EpilogueRegs regs = epilogue_regs(e);
+  const size_t bytes = e.out == QOut::u8 || e.out == QOut::s8 ? 1 : 4;
+  const bool finite = e.out != QOut::s32 && all_finite(e.multiplier + n0, n1 - n0);
+  const size_t chunk = round_up(kChunkBytes / (p.channels + 1) + 1, kRows);
+  alignas(64) int32_t scratch[kRows * kPanel];
+  alignas(64) int32_t add[kPanel];
+  for (size_t mc = m0; mc < m1; mc += chunk) {
+    const size_t mc_end = smaller(mc + chunk, m1);
+    for (size_t n = n0; n < n1; n += kPanel) {
+      const size_t columns = smaller(n1 - n, kPanel);
+      const int8_t* b = p.panels + n * p.k;
+      column_terms<V>(p, n, columns, add);
+      NarrowTile narrow = whole_panel<V>(e, finite, n, columns, add, p.ldc * bytes);
+      for (size_t m = mc; m < mc_end; m += kRows) {
+        const size_t rows = smaller(mc_end - m, kRows);
+        uint8_t* const c = p.c + (m * p.ldc + n) * bytes;
+        narrow.c = c;
+        multiply<V, Indirect>(rows, columns, p, m, Indirect ? nullptr : reinterpret_cast<const typename V::Element*>(p.base) + m * p.lda, p.lda, b, p.k, false, scratch, narrow);
+        if (narrow.multiplier == nullptr) V::finish_rows(e, regs, finite, n, columns, rows, scratch, kPanel, add, c, p.ldc * bytes);
+      }
+    }
+  }
 }
 
 template <class V, bool Indirect>
 void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
   constexpr size_t kRows = static_cast<size_t>(V::kRows), kPanel = 2 * V::kWidth;
+  if constexpr (!V::kSubtractsZeroPoint) {
+    if (p.type == Q8::u8 && p.channels % V::kGranule == 0 && p.k != 0 && (!Indirect || p.channels >= kLeastChannels)) {
+      compute_in_place<V, Indirect>(p, m0, m1, n0, n1);
+      return;
+    }
+  }
   const EpilogueQ& e = *p.epilogue;
   const EpilogueRegs regs = epilogue_regs(e);
   const size_t bytes = e.out == QOut::u8 || e.out == QOut::s8 ? 1 : 4;
   const size_t depth = round_up(p.k, V::kGranule);
   // Deep rows are taken in pieces: then all columns of a chunk gather the pieces again.
-  const size_t piece = smaller(depth, kBufferElements / kRows / V::kGranule * V::kGranule);
+  const size_t piece = smaller(depth, kBufferElements<V> / kRows / V::kGranule * V::kGranule);
   const bool whole = piece == depth;
-  size_t chunk = depth == 0 ? kRows : kChunkElements / depth / kRows * kRows;
+  size_t chunk = depth == 0 ? kRows : kChunkElements<V> / depth / kRows * kRows;
   if (chunk < kRows) chunk = kRows;
   if (chunk > 16 * kRows) chunk = 16 * kRows;
 
   const bool finite = e.out != QOut::s32 && all_finite(e.multiplier + n0, n1 - n0);
-  alignas(64) typename V::Element buffer[kBufferElements];
+  alignas(64) typename V::Element buffer[kBufferElements<V>];
   alignas(64) int32_t scratch[kRows * kPanel];
   alignas(64) int32_t add[kPanel];
 
@@ -123,34 +254,23 @@ void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
     for (size_t n = n0; n < n1; n += kPanel) {
       const size_t columns = smaller(n1 - n, kPanel);
       const int8_t* b = p.panels + n * depth;
-      for (size_t j = 0; j < kPanel; ++j) {
-        uint32_t value = 0;
-        if (j < columns) {
-          if (e.bias != nullptr) value = static_cast<uint32_t>(e.bias[n + j]);
-          if constexpr (!V::kSubtractsZeroPoint) {
-            const int32_t zp = p.type == Q8::u8 ? p.zp : p.zp + 128;
-            value -= static_cast<uint32_t>(zp) * static_cast<uint32_t>(p.sums[n + j]);
-          }
-        }
-        add[j] = static_cast<int32_t>(value);
-      }
+      column_terms<V>(p, n, columns, add);
+      NarrowTile narrow = whole ? whole_panel<V>(e, finite, n, columns, add, p.ldc * bytes) : NarrowTile{};
       for (size_t i = 0; i < mc_rows; i += kRows) {
         const size_t rows = smaller(mc_rows - i, kRows);
-        const auto multiply = [&](const typename V::Element* a, const int8_t* panel, size_t k, bool accumulate) {
-          if (columns > V::kWidth) tile_of_rows<V, V::kRows, 2>(rows, a, k, panel, k / V::kGranule, accumulate, scratch);
-          else tile_of_rows<V, V::kRows, 1>(rows, a, k, panel, k / V::kGranule, accumulate, scratch);
-        };
+        uint8_t* const c = p.c + ((mc + i) * p.ldc + n) * bytes;
+        narrow.c = c;
         if (whole) {
-          multiply(buffer + i * depth, b, depth, false);
+          multiply<V, false>(rows, columns, p, 0, buffer + i * depth, depth, b, depth, false, scratch, narrow);
         } else {
           const size_t width = columns > V::kWidth ? kPanel : V::kWidth;
           for (size_t k = 0; k < depth; k += piece) {
             const size_t length = smaller(piece, depth - k);
             for (size_t r = 0; r < rows; ++r) gather<V, Indirect>(p, mc + i + r, k, smaller(k + length, p.k), buffer + r * length);
-            multiply(buffer, b + k * width, length, k != 0);
+            multiply<V, false>(rows, columns, p, 0, buffer, length, b + k * width, length, k != 0, scratch, narrow);
           }
         }
-        finish_rows(e, regs, finite, n, columns, rows, scratch, kPanel, add, p.c + ((mc + i) * p.ldc + n) * bytes, p.ldc * bytes);
+        if (narrow.multiplier == nullptr) V::finish_rows(e, regs, finite, n, columns, rows, scratch, kPanel, add, c, p.ldc * bytes);
       }
     }
   }

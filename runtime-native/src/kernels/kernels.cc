@@ -23,6 +23,9 @@ const WinogradF32Variant* const kWinogradF32[] = {
 const GemmQVariant* const kGemmQ[] = {
 #include "gemm_u8s8_s32/variants.inc"
 };
+const WinogradQVariant* const kWinogradQ[] = {
+#include "winograd_u8s8_s32/variants.inc"
+};
 const DwconvF32Variant* const kDwconvF32[] = {
 #include "dwconv_f32/variants.inc"
 };
@@ -54,6 +57,7 @@ KernelTable make_table(Isa isa) {
           pick(kGemmF32, isa),
           pick(kWinogradF32, isa),
           pick(kGemmQ, isa),
+          pick(kWinogradQ, isa),
           pick(kDwconvF32, isa),
           pick(kDwconvQ, isa),
           pick(kPool, isa),
@@ -88,6 +92,7 @@ std::vector<KernelInfo> list_kernels() {
   append(out, "gemm_f32", kGemmF32);
   append(out, "winograd_f32", kWinogradF32);
   append(out, "gemm_u8s8_s32", kGemmQ);
+  append(out, "winograd_u8s8_s32", kWinogradQ);
   append(out, "dwconv_f32", kDwconvF32);
   append(out, "dwconv_u8s8_s32", kDwconvQ);
   append(out, "pool", kPool);

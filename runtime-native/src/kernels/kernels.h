@@ -15,6 +15,7 @@
 #include "rows_f32/rows_f32.h"
 #include "stats_f32/stats_f32.h"
 #include "winograd_f32/winograd_f32.h"
+#include "winograd_u8s8_s32/winograd_u8s8_s32.h"
 
 namespace cec {
 
@@ -23,6 +24,7 @@ struct KernelTable {
   const GemmF32Variant* gemm_f32;
   const WinogradF32Variant* winograd_f32;
   const GemmQVariant* gemm_q;
+  const WinogradQVariant* winograd_q;
   const DwconvF32Variant* dwconv_f32;
   const DwconvQVariant* dwconv_q;
   const PoolVariant* pool;

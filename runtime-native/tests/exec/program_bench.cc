@@ -1,7 +1,8 @@
-// Latency of program files, without Node: cec_program_bench [--threads N] [--rounds N] [--batch N] [--isa NAME] [--ops] [--json] FILE.cecb...
+// Latency of program files, without Node: cec_program_bench [--threads N] [--rounds N] [--batch N] [--isa NAME] [--ops] [--serve] [--json] FILE.cecb...
 //
 // Rounds of all files alternate. Inputs are sine values; free dimensions are 1, the first one --batch. --ops adds the time of each op: a second run with
-// clocks around the ops.
+// clocks around the ops. --serve answers lines "INDEX SECONDS" on standard input with the milliseconds of each run of that file, so that another program
+// can let rounds of ours and of other engines alternate.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -82,7 +83,7 @@ Subject open(const std::string& path, int threads, int64_t batch, const std::str
 int main(int argc, char** argv) {
   int threads = 1, rounds = 15;
   int64_t batch = 1;
-  bool ops = false, json = false;
+  bool ops = false, json = false, serve = false;
   std::string isa;
   std::vector<std::string> files;
   for (int i = 1; i < argc; ++i) {
@@ -94,6 +95,7 @@ int main(int argc, char** argv) {
     else if (arg == "--isa") isa = value();
     else if (arg == "--ops") ops = true;
     else if (arg == "--json") json = true;
+    else if (arg == "--serve") serve = true;
     else files.push_back(arg);
   }
   try {
@@ -101,6 +103,24 @@ int main(int argc, char** argv) {
     for (const std::string& path : files) subjects.push_back(open(path, threads, batch, isa, false));
     for (Subject& s : subjects) {
       for (int i = 0; i < 3; ++i) s.run();
+    }
+    if (serve) {
+      std::printf("ready\n");
+      std::fflush(stdout);
+      size_t index = 0;
+      double seconds = 0;
+      while (std::scanf("%zu %lf", &index, &seconds) == 2) {
+        if (index >= subjects.size()) break;
+        const double begin = now();
+        do {
+          const double start = now();
+          subjects[index].run();
+          std::printf("%.5f ", (now() - start) * 1e3);
+        } while (now() - begin < seconds);
+        std::printf("\n");
+        std::fflush(stdout);
+      }
+      return 0;
     }
     for (int round = 0; round < rounds; ++round) {
       for (Subject& s : subjects) {

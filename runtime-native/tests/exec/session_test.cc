@@ -62,6 +62,28 @@ TEST(Session, NoBatchSizeOrThreadCountChangesAByteOfAWinogradConvolution) {
   }
 }
 
+TEST(Session, TheIntegerWinogradFormGivesTheBytesOfTheDirectOneOnAnyNumberOfThreads) {
+  const auto build = [](const char* algorithm) {
+    ProgramBuilder b;
+    const int32_t x = b.input("x", DType::u8, {-1, 22, 17, 20});
+    const int32_t w = b.constant("w", DType::i8, {24, 3, 3, 20}, random_values<int8_t>(24 * 9 * 20, 5, -128, 127));
+    const int32_t bias = b.constant("b", DType::i32, {24}, random_values<int32_t>(24, 6, -9999, 9999));
+    const int32_t scale = b.constant("s", DType::f32, {1}, std::vector<float>{0.002f});
+    b.output("y", b.op("cpu.qconv", {x, w, bias, scale}, DType::u8, 4,
+                       {{"algorithm", std::string(algorithm)}, {"pads", std::vector<int64_t>{1, 1, 1, 1}}, {"x_scale", 0.02}, {"x_zp", int64_t{113}}, {"y_scale", 0.3}, {"y_zp", int64_t{120}}}));
+    return b.load();
+  };
+  const std::vector<uint8_t> images = random_values<uint8_t>(3 * 22 * 17 * 20, 31, 0, 255);
+  const std::vector<TensorView> feeds{view(DType::u8, {3, 22, 17, 20}, images.data())};
+  Session direct(build("direct"), threads(1));
+  const std::vector<Bytes> want = all_bytes(direct.run(feeds));
+  const auto program = build("winograd_f2");
+  for (const int count : {1, 2, 3, 8}) {
+    Session session(program, threads(count));
+    EXPECT_TRUE(all_bytes(session.run(feeds)) == want) << count << " threads";
+  }
+}
+
 TEST(Session, AnEmptyBatchGivesEmptyResults) {
   Session session(small_network().load(), threads(2));
   const std::vector<OwnedTensor> y = session.run({view(DType::f32, {0, 9, 7, 3}, nullptr)});

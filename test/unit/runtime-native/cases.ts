@@ -380,6 +380,16 @@ function convolution(): NativeCase[] {
       one("cpu.conv", [f(1, 3, 4, 5), f(7, 3, 3, 5)], { algorithm }),
     );
   }
+  for (const algorithm of ["auto", "direct", "winograd_f2"]) {
+    list.push(
+      one("cpu.qconv", [u8(2, 13, 11, 40), i8(24, 3, 3, 40), of("i32", -9999, 9999, 24), of("f32", 0.001, 0.02, 24)], {
+        ...q,
+        pads: [1, 0, 0, 2],
+        algorithm,
+      }),
+      one("cpu.qconv", [i8(1, 3, 4, 5), i8(7, 3, 3, 5), null, t("f32", [1], [0.01])], { ...qs, algorithm }),
+    );
+  }
   list.push(
     one("conv", [f(2, 3, 9), f(4, 3, 3), f(4)], { pads: [1, 1], strides: [2] }),
     one("conv", [f(1, 2, 5, 4, 6), f(4, 1, 3, 2, 3), null], { group: 2, pads: [1, 0, 1, 1, 1, 1], dilations: [1, 2, 1] }),

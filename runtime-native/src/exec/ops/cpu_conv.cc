@@ -37,7 +37,7 @@ class ConvBase : public Op {
     bool padded = false;
     size_t padded_at = 0;     // scratch
     size_t batch = 0, in_h = 0, in_row = 0, padded_h = 0, padded_row = 0, slack = 0;  // rows in elements
-    WinogradWeights::Schedule winograd;
+    WinogradSchedule winograd;
   };
 
   /// Output shape and, unless the op does without, the tap table.
@@ -63,6 +63,42 @@ class ConvBase : public Op {
     else if (!state->pointwise && wants_taps) state->taps = make_taps(window_, x[1], x[2], out_h, out_w, x[3]);
     ctx.state = std::move(state);
     return y;
+  }
+
+  /// A 3 x 3 kernel, stride 1, no dilation, no groups.
+  bool fits_winograd() const {
+    const std::array<int64_t, 2> ones{1, 1};
+    return window_.kernel == std::array<int64_t, 2>{3, 3} && window_.stride == ones && window_.dilation == ones && groups_ == 1 && group_channels_ > 0 && outputs_ > 0;
+  }
+
+  WinogradProblem winograd_problem(int64_t in_h, int64_t in_w) const {
+    WinogradProblem p;
+    p.in_h = static_cast<size_t>(in_h);
+    p.in_w = static_cast<size_t>(in_w);
+    p.out_h = static_cast<size_t>(in_h + window_.pads[0] + window_.pads[2] - 2);
+    p.out_w = static_cast<size_t>(in_w + window_.pads[1] + window_.pads[3] - 2);
+    p.pad_top = window_.pads[0];
+    p.pad_left = window_.pads[1];
+    p.channels = static_cast<size_t>(group_channels_);
+    p.outputs = static_cast<size_t>(outputs_);
+    return p;
+  }
+
+  /// The `algorithm` attribute. Winograd forms that are asked for by name must fit.
+  std::string read_algorithm(const CreateContext& ctx) const {
+    const std::string algorithm = ctx.attrs().text("algorithm", "auto");
+    if (algorithm != "auto" && algorithm != "direct" && algorithm != "winograd_f2" && algorithm != "winograd_f4") {
+      reject("algorithm is \"" + algorithm + "\"; it may be auto, direct, winograd_f2 or winograd_f4");
+    }
+    if (algorithm[0] == 'w' && !fits_winograd()) reject("algorithm is \"" + algorithm + "\", which takes a 3 x 3 kernel, stride 1, no dilation and no groups");
+    return algorithm;
+  }
+
+  /// The cost model's problem, where the image's size is declared: weights are packed when the program is loaded.
+  std::optional<WinogradProblem> declared_winograd(const CreateContext& ctx) const {
+    const std::vector<int64_t>& x = ctx.operands[0].dims;
+    if (!fits_winograd() || x.size() != 4 || x[1] + window_.pads[0] + window_.pads[2] < 3 || x[2] + window_.pads[1] + window_.pads[3] < 3 || x[1] < 1 || x[2] < 1) return std::nullopt;
+    return winograd_problem(x[1], x[2]);
   }
 
   /// With few channels, as in a stem, a kernel row is one tap of width * channels neighbouring elements. Padding would break the rows, so the image is
@@ -248,35 +284,14 @@ class Conv final : public ConvBase {
     return epilogue;
   }
 
-  WinogradProblem winograd_problem(int64_t in_h, int64_t in_w) const {
-    WinogradProblem p;
-    p.in_h = static_cast<size_t>(in_h);
-    p.in_w = static_cast<size_t>(in_w);
-    p.out_h = static_cast<size_t>(in_h + window_.pads[0] + window_.pads[2] - 2);
-    p.out_w = static_cast<size_t>(in_w + window_.pads[1] + window_.pads[3] - 2);
-    p.pad_top = window_.pads[0];
-    p.pad_left = window_.pads[1];
-    p.channels = static_cast<size_t>(group_channels_);
-    p.outputs = static_cast<size_t>(outputs_);
-    return p;
-  }
-
-  /// The Winograd form to use: only for images of declared size, as weights are packed now. `algorithm` overrides the cost model.
+  /// The form to use; `algorithm` overrides the cost model.
   std::optional<WinogradTile> winograd_form(const CreateContext& ctx) const {
-    const std::string algorithm = ctx.attrs().text("algorithm", "auto");
-    if (algorithm != "auto" && algorithm != "direct" && algorithm != "winograd_f2" && algorithm != "winograd_f4") {
-      reject("algorithm is \"" + algorithm + "\"; it may be auto, direct, winograd_f2 or winograd_f4");
-    }
-    const std::array<int64_t, 2> ones{1, 1};
-    const bool fits = window_.kernel == std::array<int64_t, 2>{3, 3} && window_.stride == ones && window_.dilation == ones && groups_ == 1 && group_channels_ > 0 && outputs_ > 0;
-    if (algorithm == "direct") return std::nullopt;
-    if (algorithm != "auto") {
-      if (!fits) reject("algorithm is \"" + algorithm + "\", which takes a 3 x 3 kernel, stride 1, no dilation and no groups");
-      return algorithm == "winograd_f2" ? WinogradTile::f2 : WinogradTile::f4;
-    }
-    const std::vector<int64_t>& x = ctx.operands[0].dims;
-    if (!fits || x.size() != 4 || x[1] < 3 || x[2] < 3) return std::nullopt;
-    return choose_winograd(winograd_problem(x[1], x[2]), ctx.kernels().isa);
+    const std::string algorithm = read_algorithm(ctx);
+    if (algorithm == "winograd_f2") return WinogradTile::f2;
+    if (algorithm == "winograd_f4") return WinogradTile::f4;
+    const std::optional<WinogradProblem> problem = declared_winograd(ctx);
+    if (algorithm == "direct" || !problem.has_value()) return std::nullopt;
+    return choose_winograd(*problem, ctx.kernels().isa);
   }
 
   /// No input channels: the result is bias and residual.
@@ -370,6 +385,9 @@ class QConv final : public ConvBase {
       packed_bytes_ = dwconv_.packed_bytes(static_cast<size_t>(outputs_), taps);
       packed_ = allocate_aligned(packed_bytes_);
       dwconv_.pack(static_cast<size_t>(outputs_), taps, w, packed_.get());
+    } else if (winograd_form(ctx)) {
+      winograd_.emplace(channels, static_cast<size_t>(outputs_), w, q_.epilogue.bias, ctx.kernels());
+      packed_bytes_ = winograd_->bytes();
     } else if (whole_rows()) {
       tap_granule_ = 4;
       const size_t rows = static_cast<size_t>(window_.kernel[0]), row = static_cast<size_t>(window_.kernel[1]) * channels, padded = row_channels(), n = static_cast<size_t>(outputs_);
@@ -392,7 +410,12 @@ class QConv final : public ConvBase {
 
   void prepare(PrepareContext& ctx) const override {
     ctx.expect(0, q_.x_type);
-    ctx.output(0, q_.y_type, prepare_geometry(ctx));
+    const Shape y = prepare_geometry(ctx, !winograd_.has_value());
+    if (winograd_.has_value()) {
+      const Shape& x = ctx.shape(0);
+      static_cast<State&>(*ctx.state).winograd = winograd_->plan(winograd_problem(x[1], x[2]), static_cast<size_t>(x[0]), ctx);
+    }
+    ctx.output(0, q_.y_type, y);
   }
 
   void run(RunContext& ctx) const override {
@@ -402,6 +425,10 @@ class QConv final : public ConvBase {
     const size_t element = size_of(q_.y_type);
     const size_t ld = static_cast<size_t>(outputs_);
     if (state.rows == 0) return;
+    if (winograd_.has_value()) {
+      winograd_->run(state.winograd, x, q8_of(q_.x_type), q_.x_zp, y, q_.epilogue, ctx);
+      return;
+    }
     if (depthwise_) {
       DwconvQArgs args;
       args.rows = state.rows;
@@ -456,9 +483,22 @@ class QConv final : public ConvBase {
  private:
   void* packed_group(size_t g) const { return static_cast<char*>(packed_.get()) + g * stride_; }
 
+  /// Whether to use the integer form; `algorithm` overrides the cost model.
+  bool winograd_form(const CreateContext& ctx) const {
+    const std::string algorithm = read_algorithm(ctx);
+    if (algorithm == "winograd_f4") reject("algorithm is \"winograd_f4\", which integers do not have: its transformed weights leave 16 bits");
+    if (algorithm == "winograd_f2") {
+      if (static_cast<size_t>(group_channels_) > kWinogradQChannels) reject("algorithm is \"winograd_f2\", which is exact up to " + std::to_string(kWinogradQChannels) + " channels");
+      return true;
+    }
+    const std::optional<WinogradProblem> problem = declared_winograd(ctx);
+    return algorithm == "auto" && problem.has_value() && choose_winograd_q(*problem, ctx.kernels().isa);
+  }
+
   const GemmQVariant& gemm_;
   const DwconvQVariant& dwconv_;
   QuantizedWeights q_;
+  std::optional<WinogradQWeights> winograd_;
   std::vector<uint8_t> zeros_;
   size_t stride_ = 0;
 };

@@ -1,8 +1,9 @@
-// Winograd form of cpu.conv: choice by a cost model, packed weights, execution.
+// Winograd forms of cpu.conv and cpu.qconv: choice by a cost model, packed weights, execution.
 #pragma once
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "exec/op.h"
 
@@ -15,39 +16,56 @@ struct WinogradProblem {
   size_t channels = 0, outputs = 0;
 };
 
-/// The form that takes the least time by the model below, or none where the direct convolution does. Depends on one image's geometry and the vector
+/// The f32 form that takes the least time by a model, or none where the direct convolution does. Depends on one image's geometry and the vector
 /// width only, so that a sample's result depends neither on its batch nor on the number of threads.
 std::optional<WinogradTile> choose_winograd(const WinogradProblem& problem, Isa isa);
+/// Whether the exact integer form takes less time than the direct one.
+bool choose_winograd_q(const WinogradProblem& problem, Isa isa);
 
-/// Weights of one convolution in Winograd form.
+/// How a plan runs it: tiles go in blocks whose matrices fit the caches.
+struct WinogradSchedule {
+  WinogradShape shape;
+  size_t tiles = 0;      // of the whole batch
+  size_t block = 0;      // tiles at a time
+  size_t scratch = 0;    // offset of the workspaces
+  size_t workspace = 0;  // bytes of one
+  bool by_blocks = true;  // a worker takes whole blocks; else all workers share the steps of each
+};
+
+/// Weights of one f32 convolution in Winograd form.
 class WinogradWeights {
  public:
   /// `w` is [outputs][3][3][channels].
   WinogradWeights(WinogradTile tile, size_t channels, size_t outputs, const float* w, const KernelTable& kernels);
-
-  /// How a plan runs it: tiles go in blocks whose matrices fit the second-level cache.
-  struct Schedule {
-    WinogradShape shape;
-    size_t tiles = 0;         // of the whole batch
-    size_t block = 0;         // tiles at a time
-    size_t scratch = 0;       // offset of the workspaces
-    size_t workspace = 0;     // floats of one
-    bool by_blocks = true;    // a worker takes whole blocks; else all workers share the steps of each
-  };
-  Schedule plan(const WinogradProblem& problem, size_t batch, PrepareContext& ctx) const;
-  void run(const Schedule& schedule, const float* x, const float* zero, float* y, const EpilogueF32& epilogue, RunContext& ctx) const;
-
+  WinogradSchedule plan(const WinogradProblem& problem, size_t batch, PrepareContext& ctx) const;
+  void run(const WinogradSchedule& schedule, const float* x, const float* zero, float* y, const EpilogueF32& epilogue, RunContext& ctx) const;
   size_t bytes() const { return bytes_; }
 
  private:
-  void multiply(const Schedule& schedule, float* workspace, size_t rows, size_t begin, size_t end) const;
-
   WinogradTile tile_;
   size_t channels_, outputs_;
   const GemmF32Variant& gemm_;
   const WinogradF32Variant& transform_;
   std::shared_ptr<void> packed_;
   size_t stride_ = 0;  // bytes of one packed matrix
+  size_t bytes_ = 0;
+};
+
+/// The same for integers; F(2x2, 3x3).
+class WinogradQWeights {
+ public:
+  /// `bias` may be null.
+  WinogradQWeights(size_t channels, size_t outputs, const int8_t* w, const int32_t* bias, const KernelTable& kernels);
+  WinogradSchedule plan(const WinogradProblem& problem, size_t batch, PrepareContext& ctx) const;
+  void run(const WinogradSchedule& schedule, const void* x, Q8 type, int32_t zp, void* y, const EpilogueQ& epilogue, RunContext& ctx) const;
+  size_t bytes() const { return bytes_; }
+
+ private:
+  size_t channels_, outputs_;
+  const WinogradQVariant& kernel_;
+  std::shared_ptr<void> packed_;
+  std::vector<int32_t> bias_;  // whole vectors
+  size_t stride_ = 0;
   size_t bytes_ = 0;
 };
 

@@ -8,6 +8,8 @@
 namespace cec {
 namespace {
 
+#include "../epilogue_q_scalar.inl"
+
 constexpr size_t kTile = 4;
 
 PackShape shape_of(size_t n, size_t k) { return {n, k, kTile, kTile, 1}; }
@@ -16,24 +18,6 @@ size_t packed_bytes(size_t n, size_t taps, size_t channels) { return packed_q_by
 
 void pack(size_t n, size_t taps, size_t channels, const int8_t* w, size_t stride_n, size_t stride_k, void* dst) {
   pack_panels_s8(shape_of(n, taps * channels), w, stride_n, stride_k, dst);
-}
-
-void write(const EpilogueQ& e, int32_t acc, size_t column, void* row) {
-  switch (e.out) {
-    case QOut::s32: static_cast<int32_t*>(row)[column] = acc; return;
-    case QOut::f32: {
-      float v = static_cast<float>(acc) * e.multiplier[column];
-      if (e.bias_f32 != nullptr) v += e.bias_f32[column];
-      static_cast<float*>(row)[column] = clamp_f32(v, e.lo, e.hi);
-      return;
-    }
-    case QOut::u8:
-    case QOut::s8: {
-      const int32_t q = round_to_q(static_cast<float>(acc) * e.multiplier[column], e.y_zp, e.q_min, e.q_max);
-      static_cast<uint8_t*>(row)[column] = static_cast<uint8_t>(q);
-      return;
-    }
-  }
 }
 
 size_t element_bytes(QOut out) { return out == QOut::u8 || out == QOut::s8 ? 1 : 4; }

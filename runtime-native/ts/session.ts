@@ -13,7 +13,7 @@ import {
   translate,
 } from "./addon.js";
 
-export const isas = ["scalar", "avx2", "avx512", "avx512vnni"] as const;
+export const isas = ["scalar", "neon", "neondot", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16"] as const;
 export type Isa = (typeof isas)[number];
 
 export interface ProgramOptions {

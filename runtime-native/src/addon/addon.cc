@@ -409,6 +409,7 @@ Napi::Value cpu_info(const Napi::CallbackInfo& info) {
   const std::pair<const char*, bool> flags[] = {
       {"avx2", features.avx2},         {"fma", features.fma},           {"f16c", features.f16c},         {"avx512f", features.avx512f},       {"avx512bw", features.avx512bw},
       {"avx512dq", features.avx512dq}, {"avx512vl", features.avx512vl}, {"avx512vnni", features.avx512vnni}, {"avx_vnni", features.avx_vnni},
+      {"avx512bf16", features.avx512bf16}, {"neon", features.neon}, {"neon_dot", features.neon_dot},
   };
   Napi::Array names = Napi::Array::New(env);
   uint32_t n = 0;

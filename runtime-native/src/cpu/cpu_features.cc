@@ -13,6 +13,9 @@
 #else
 #define CEC_CPU_X86 0
 #endif
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
 
 namespace cec {
 namespace {
@@ -68,7 +71,22 @@ CpuFeatures detect() {
     f.avx512bw = bit(seven.b, 30);
     f.avx512vl = bit(seven.b, 31);
     f.avx512vnni = bit(seven.c, 11);
+    f.avx512bf16 = f.avx512f && bit(cpuid(7, 1).a, 5);
   }
+  return f;
+}
+
+#elif defined(__aarch64__)
+
+CpuFeatures detect() {
+  CpuFeatures f;
+  f.neon = true;  // part of the base architecture
+#if defined(__linux__)
+  constexpr unsigned long kDotProduct = 1ul << 20;  // HWCAP_ASIMDDP, arch/arm64/include/uapi/asm/hwcap.h
+  f.neon_dot = (getauxval(AT_HWCAP) & kDotProduct) != 0;
+#elif defined(__APPLE__)
+  f.neon_dot = true;  // every Apple CPU that runs macOS on Arm has it
+#endif
   return f;
 }
 
@@ -79,21 +97,27 @@ CpuFeatures detect() { return {}; }
 #endif
 
 struct Cap {
-  Isa isa = Isa::avx512vnni;
-  bool valid = true;
+  Isa isa = Isa::scalar;
+  bool set = false, valid = true;
 };
 
 const Cap& environment_cap() {
   static const Cap cap = [] {
     Cap c;
     const char* value = std::getenv("CEC_MAX_ISA");
-    if (value != nullptr && *value != '\0') c.valid = parse_isa(value, &c.isa);
+    if (value != nullptr && *value != '\0') c.set = c.valid = parse_isa(value, &c.isa);
     return c;
   }();
   return cap;
 }
 
-constexpr const char* kNames[kIsaCount] = {"scalar", "avx2", "avx512", "avx512vnni"};
+constexpr const char* kNames[kIsaCount] = {"scalar", "neon", "neondot", "avx2", "avxvnni", "avx512", "avx512vnni", "avx512bf16"};
+
+// 0 for scalar, which belongs to all.
+int architecture(Isa isa) {
+  if (isa == Isa::scalar) return 0;
+  return isa <= Isa::neondot ? 1 : 2;
+}
 
 }  // namespace
 
@@ -114,18 +138,41 @@ bool parse_isa(const char* name, Isa* out) {
   return false;
 }
 
-bool isa_supported(Isa isa) {
-  const CpuFeatures& f = cpu_features();
+const char* isa_names() { return "scalar, neon, neondot, avx2, avxvnni, avx512, avx512vnni, avx512bf16"; }
+
+bool isa_includes(Isa level, Isa part) {
+  if (part == Isa::scalar || part == level) return true;
+  if (part == Isa::avxvnni) return false;  // of the levels above it no one has it on every CPU
+  return architecture(level) == architecture(part) && part < level;
+}
+
+bool isa_supported(Isa isa, const CpuFeatures& f) {
   const bool avx2 = f.avx2 && f.fma && f.f16c;
   const bool avx512 = avx2 && f.avx512f && f.avx512bw && f.avx512dq && f.avx512vl;
   switch (isa) {
     case Isa::scalar: return true;
+    case Isa::neon: return f.neon;
+    case Isa::neondot: return f.neon && f.neon_dot;
     case Isa::avx2: return avx2;
+    case Isa::avxvnni: return avx2 && f.avx_vnni;
     case Isa::avx512: return avx512;
     case Isa::avx512vnni: return avx512 && f.avx512vnni;
+    case Isa::avx512bf16: return avx512 && f.avx512vnni && f.avx512bf16;
   }
   return false;
 }
+
+bool isa_supported(Isa isa) { return isa_supported(isa, cpu_features()); }
+
+Isa best_isa(Isa cap, const CpuFeatures& features) {
+  for (int i = static_cast<int>(cap); i > 0; --i) {
+    const Isa isa = static_cast<Isa>(i);
+    if (architecture(isa) == architecture(cap) && isa_supported(isa, features)) return isa;
+  }
+  return Isa::scalar;
+}
+
+Isa best_isa(Isa cap) { return best_isa(cap, cpu_features()); }
 
 Isa max_isa() {
   for (int i = kIsaCount - 1; i > 0; --i) {
@@ -135,8 +182,8 @@ Isa max_isa() {
 }
 
 Isa active_isa() {
-  const Isa cap = environment_cap().isa, most = max_isa();
-  return cap < most ? cap : most;
+  const Cap& cap = environment_cap();
+  return cap.set ? best_isa(cap.isa) : max_isa();
 }
 
 bool isa_cap_is_valid() { return environment_cap().valid; }

@@ -59,9 +59,10 @@ class ProgramReader {
     if (!options.isa.empty()) {
       Isa wanted = isa;
       if (!parse_isa(options.isa.c_str(), &wanted)) {
-        throw Error(codes::kArgument, "\"" + options.isa + "\" is no instruction set; use scalar, avx2, avx512 or avx512vnni");
+        throw Error(codes::kArgument, "\"" + options.isa + "\" is no instruction set; use one of " + isa_names());
       }
-      if (wanted < isa) isa = wanted;
+      const Isa best = best_isa(wanted);
+      if (best < isa) isa = best;
     }
     kernels_ = &kernels_for(isa);
   }

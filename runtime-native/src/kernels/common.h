@@ -15,6 +15,14 @@
 #define CEC_KERNELS_X86 0
 #endif
 #endif
+/// 1 where the AArch64 variants are built.
+#ifndef CEC_KERNELS_ARM64
+#if defined(__aarch64__) || defined(_M_ARM64)
+#define CEC_KERNELS_ARM64 1
+#else
+#define CEC_KERNELS_ARM64 0
+#endif
+#endif
 
 namespace cec {
 

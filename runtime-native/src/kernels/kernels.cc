@@ -1,14 +1,16 @@
 #include "kernels.h"
 
+#include <array>
+
 namespace cec {
 namespace {
 
-// The last variant of the list whose level is at most `isa`. Lists are ordered by level and begin with the scalar one.
+// The last variant of the list that a CPU of level `isa` is sure to run. Lists are ordered by level and begin with the scalar one.
 template <class Variant, size_t N>
 const Variant* pick(const Variant* const (&list)[N], Isa isa) {
   const Variant* best = list[0];
   for (const Variant* v : list) {
-    if (v->isa <= isa) best = v;
+    if (isa_includes(isa, v->isa)) best = v;
   }
   return best;
 }
@@ -77,9 +79,12 @@ void append(std::vector<KernelInfo>& out, const char* family, const Variant* con
 }  // namespace
 
 const KernelTable& kernels_for(Isa isa) {
-  static const KernelTable tables[kIsaCount] = {make_table(Isa::scalar), make_table(Isa::avx2), make_table(Isa::avx512),
-                                                make_table(Isa::avx512vnni)};
-  return tables[static_cast<int>(isa)];
+  static const std::array<KernelTable, kIsaCount> tables = [] {
+    std::array<KernelTable, kIsaCount> all;
+    for (int i = 0; i < kIsaCount; ++i) all[static_cast<size_t>(i)] = make_table(static_cast<Isa>(i));
+    return all;
+  }();
+  return tables[static_cast<size_t>(isa)];
 }
 
 const KernelTable& kernels() {

@@ -38,7 +38,7 @@ struct KernelTable {
 /// The table for active_isa(). Packed weights belong to the table whose pack made them.
 const KernelTable& kernels();
 
-/// The table for one level. Calling its kernels needs isa_supported(isa).
+/// The table for one level: of each family the last variant that the level includes (isa_includes), the same on every machine. Calling its kernels needs isa_supported(isa).
 const KernelTable& kernels_for(Isa isa);
 
 /// One line per variant, for `cec doctor` and bench tables.

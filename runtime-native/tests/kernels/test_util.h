@@ -65,7 +65,7 @@ void fill_bytes(Buffer& buffer, Random& random) {
 /// Can a variant of this level run in this program: on the machine, or by emulation.
 inline bool runnable(Isa isa) {
 #ifdef CEC_EMULATE_AVX512
-  if (isa >= Isa::avx512) return isa_supported(Isa::avx2);
+  if (isa_includes(isa, Isa::avx512)) return isa_supported(Isa::avx2);
 #endif
   return isa_supported(isa);
 }

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
 import type { Command } from "commander";
-import { cpuInfo, nativeIsBuilt } from "../../../../runtime-native/ts/index.js";
+import { cpuInfo, isas, nativeIsBuilt } from "../../../../runtime-native/ts/index.js";
 import { ortVersion } from "../../engine/ort.js";
 import { version } from "../../version.js";
 import { jsonOption } from "../options.js";
@@ -49,7 +49,7 @@ export function addDoctor(program: Command): void {
           : `built, uses ${info.isa}${info.isa === info.maxIsa ? "" : ` of ${info.maxIsa} (CEC_MAX_ISA)`}: ${info.features.join(" ")}`,
         "npm run build:native",
       );
-      if (info !== null && !info.capIsValid) print(style.yellow("CEC_MAX_ISA names no instruction set: scalar, avx2, avx512, avx512vnni"));
+      if (info !== null && !info.capIsValid) print(style.yellow(`CEC_MAX_ISA names no instruction set: ${isas.join(", ")}`));
       line("ONNX Runtime", result.onnxruntime, "npm install onnxruntime-node@1.30.0");
       line("cmake", result.cmake, "install CMake 3.20 or later (apt install cmake, brew install cmake)");
       line("C++ compiler", result.compiler, "install g++ or clang (apt install g++, xcode-select --install)");

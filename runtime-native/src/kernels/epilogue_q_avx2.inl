@@ -184,3 +184,22 @@ inline __attribute__((always_inline)) void finish_tile(const __m256i (&acc)[MR][
     if (r + 1 < MR) _mm_storeu_si128(reinterpret_cast<__m128i*>(t.c + static_cast<size_t>(r + 1) * t.row_bytes), _mm256_extracti128_si256(v, 1));
   }
 }
+
+// The same from sums that are integers held exactly in f32, with nothing to add.
+template <int MR>
+inline __attribute__((always_inline)) void finish_floats(const __m256 (&acc)[MR][2], const NarrowTile& t) {
+  const __m256 m0 = _mm256_loadu_ps(t.multiplier), m1 = _mm256_loadu_ps(t.multiplier + 8), most = _mm256_set1_ps(65536.0f);
+  const __m256i zp = _mm256_set1_epi16(t.zp), flip = _mm256_set1_epi8(static_cast<char>(t.flip));
+  const __m256i q_min = _mm256_set1_epi8(static_cast<char>(t.q_min)), q_max = _mm256_set1_epi8(static_cast<char>(t.q_max));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const auto quantized = [&](__m256 sum, __m256 m) { return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_mul_ps(sum, m), most)); };
+  const auto words = [&](int r) { return _mm256_adds_epi16(_mm256_packs_epi32(quantized(acc[r][0], m0), quantized(acc[r][1], m1)), zp); };
+#pragma GCC unroll 4
+  for (int r = 0; r < MR; r += 2) {
+    const __m256i a = words(r), b = r + 1 < MR ? words(r + 1) : a;
+    __m256i v = _mm256_min_epu8(_mm256_max_epu8(_mm256_packus_epi16(a, b), q_min), q_max);
+    v = _mm256_permutevar8x32_epi32(_mm256_xor_si256(v, flip), order);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(t.c + static_cast<size_t>(r) * t.row_bytes), _mm256_castsi256_si128(v));
+    if (r + 1 < MR) _mm_storeu_si128(reinterpret_cast<__m128i*>(t.c + static_cast<size_t>(r + 1) * t.row_bytes), _mm256_extracti128_si256(v, 1));
+  }
+}

@@ -79,3 +79,36 @@ inline __attribute__((always_inline)) void finish_tile_512(const __m512i (&acc)[
     }
   }
 }
+
+// The same from sums that are integers held exactly in f32: rows of 32 columns (NV = 2) or 16 (NV = 1).
+template <int MR, int NV>
+inline __attribute__((always_inline)) void finish_floats_512(const __m512 (&acc)[MR][NV], const NarrowTile& t) {
+  const __m512 most = _mm512_set1_ps(65536.0f);
+  const __m512i zp = _mm512_set1_epi16(t.zp), flip = _mm512_set1_epi8(static_cast<char>(t.flip));
+  const __m512i q_min = _mm512_set1_epi8(static_cast<char>(t.q_min)), q_max = _mm512_set1_epi8(static_cast<char>(t.q_max));
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const auto quantized = [&](__m512 sum, int v) {
+    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_mul_ps(sum, _mm512_loadu_ps(t.multiplier + 16 * v)), most));
+  };
+  const auto bytes = [&](__m512i a, __m512i b) {
+    const __m512i v = _mm512_min_epu8(_mm512_max_epu8(_mm512_packus_epi16(_mm512_adds_epi16(a, zp), _mm512_adds_epi16(b, zp)), q_min), q_max);
+    return _mm512_permutexvar_epi32(order, _mm512_xor_si512(v, flip));
+  };
+  if constexpr (NV == 2) {
+#pragma GCC unroll 4
+    for (int r = 0; r < MR; r += 2) {
+      const int s = r + 1 < MR ? r + 1 : r;
+      const __m512i v = bytes(_mm512_packs_epi32(quantized(acc[r][0], 0), quantized(acc[r][1], 1)), _mm512_packs_epi32(quantized(acc[s][0], 0), quantized(acc[s][1], 1)));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(t.c + static_cast<size_t>(r) * t.row_bytes), _mm512_castsi512_si256(v));
+      if (s != r) _mm256_storeu_si256(reinterpret_cast<__m256i*>(t.c + static_cast<size_t>(s) * t.row_bytes), _mm512_extracti64x4_epi64(v, 1));
+    }
+  } else {
+    static_assert(MR <= 4, "four rows of 16 bytes fill a vector");
+    const auto row = [&](int r) { return quantized(acc[r < MR ? r : 0][0], 0); };
+    const __m512i v = bytes(_mm512_packs_epi32(row(0), row(1)), _mm512_packs_epi32(row(2), row(3)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(t.c), _mm512_castsi512_si128(v));
+    if (MR > 1) _mm_storeu_si128(reinterpret_cast<__m128i*>(t.c + t.row_bytes), _mm512_extracti32x4_epi32(v, 1));
+    if (MR > 2) _mm_storeu_si128(reinterpret_cast<__m128i*>(t.c + 2 * t.row_bytes), _mm512_extracti32x4_epi32(v, 2));
+    if (MR > 3) _mm_storeu_si128(reinterpret_cast<__m128i*>(t.c + 3 * t.row_bytes), _mm512_extracti32x4_epi32(v, 3));
+  }
+}

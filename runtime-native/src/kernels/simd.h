@@ -22,7 +22,7 @@ inline void cec_emulated_mask_storeu_ps(float* p, simde__mmask16 mask, simde__m5
     if ((mask >> i) & 1) p[i] = lanes[i];
   }
 }
-// Nor are these conversions; eight lanes at a time do the same.
+// Nor are these conversions; lanes or eight lanes at a time do the same.
 inline simde__m512 cec_emulated_cvtepi32_ps(simde__m512i v) {
   int32_t in[16];
   float out[16];
@@ -41,10 +41,26 @@ inline simde__m512i cec_emulated_cvtps_epi32(simde__m512 v) {
   }
   return simde_mm512_loadu_si512(out);
 }
+inline simde__m512i cec_emulated_cvtepu8_epi32(simde__m128i v) {
+  int32_t out[16];
+  uint8_t in[16];
+  simde_mm_storeu_si128(reinterpret_cast<simde__m128i*>(in), v);
+  for (int i = 0; i < 16; ++i) out[i] = in[i];
+  return simde_mm512_loadu_si512(out);
+}
+inline simde__m512i cec_emulated_cvtepi8_epi32(simde__m128i v) {
+  int32_t out[16];
+  int8_t in[16];
+  simde_mm_storeu_si128(reinterpret_cast<simde__m128i*>(in), v);
+  for (int i = 0; i < 16; ++i) out[i] = in[i];
+  return simde_mm512_loadu_si512(out);
+}
 // Its alias for this one takes a wrong number of arguments.
 #undef _mm512_madd_epi16
 #define _mm512_madd_epi16 simde_mm512_madd_epi16
 #define _mm512_cvtepi32_ps cec_emulated_cvtepi32_ps
+#define _mm512_cvtepu8_epi32 cec_emulated_cvtepu8_epi32
+#define _mm512_cvtepi8_epi32 cec_emulated_cvtepi8_epi32
 #define _mm512_cvtps_epi32 cec_emulated_cvtps_epi32
 #define _mm512_maskz_loadu_ps cec_emulated_maskz_loadu_ps
 #define _mm512_mask_storeu_ps cec_emulated_mask_storeu_ps

@@ -26,6 +26,7 @@ struct Image {
 struct Geometry {
   size_t oh, ow, taps, rows;
   std::vector<int32_t> offsets;
+  TapGeometry geometry;
   Taps view;
 };
 
@@ -48,6 +49,7 @@ Geometry geometry_of(const Image& s) {
   t.pad_top = t.pad_left = static_cast<ptrdiff_t>(s.pad);
   t.pixel_stride = s.channels;
   build_tap_offsets(t, g.offsets.data());
+  g.geometry = t;
   g.view = {g.offsets.data(), g.oh * g.ow, g.taps, s.channels, s.h * s.w * s.channels};
   return g;
 }
@@ -60,6 +62,12 @@ std::vector<Image> images() {
   out.push_back({3, 9, 8, 20, 3, 1, 2, 2});
   out.push_back({2, 3, 3, 35, 1, 1, 1, 0});
   out.push_back({1, 13, 14, 21, 12, 1, 1, 3});
+  // Rows of several pixels for the forms that take whole rows: strides, dilation, a wide and a large kernel.
+  out.push_back({2, 11, 23, 48, 3, 1, 1, 1});
+  out.push_back({2, 11, 23, 64, 3, 2, 1, 1});
+  out.push_back({1, 12, 19, 32, 5, 1, 2, 4});
+  out.push_back({1, 9, 30, 16, 7, 2, 1, 3});
+  out.push_back({1, 40, 40, 16, 20, 1, 1, 0});
   return out;
 }
 
@@ -113,7 +121,7 @@ TEST_P(DwconvF32, EqualsTheSumOverTheWindow) {
   }
 }
 
-std::vector<uint8_t> run(const DwconvQVariant& v, const Image& s, Q8 type, int32_t zp, QOut out_type, bool extreme, size_t parts) {
+std::vector<uint8_t> run(const DwconvQVariant& v, const Image& s, Q8 type, int32_t zp, QOut out_type, bool extreme, size_t parts, bool with_geometry = true, int32_t offset = 0) {
   const Geometry g = geometry_of(s);
   const size_t bytes = out_type == QOut::u8 || out_type == QOut::s8 ? 1 : 4;
   Random random(static_cast<unsigned>(s.channels + 1));
@@ -129,8 +137,9 @@ std::vector<uint8_t> run(const DwconvQVariant& v, const Image& s, Q8 type, int32
   }
   std::memset(zero.data(), zp, zero.size());
   for (size_t c = 0; c < s.channels; ++c) {
-    bias[c] = static_cast<int32_t>(random() % 2001) - 1000;
-    multiplier[c] = static_cast<float>(random() % 1000 + 1) * 2e-5f;
+    bias[c] = static_cast<int32_t>(random() % 2001) - 1000 + offset;
+    // Sums around 2^24 and 2^31 must not all saturate.
+    multiplier[c] = static_cast<float>(random() % 1000 + 1) * (offset == 0 ? 2e-5f : 0.4f / std::fabs(static_cast<float>(offset)));
   }
   Packed packed(v.packed_bytes(s.channels, g.taps));
   v.pack(s.channels, g.taps, w.data(), packed.data());
@@ -144,6 +153,7 @@ std::vector<uint8_t> run(const DwconvQVariant& v, const Image& s, Q8 type, int32
   a.packed_w = packed.data();
   a.c = out.data();
   a.ldc = s.channels;
+  if (with_geometry) a.geometry = &g.geometry;
   a.epilogue.out = out_type;
   a.epilogue.bias = bias.data();
   a.epilogue.multiplier = multiplier.data();
@@ -161,11 +171,21 @@ TEST_P(DwconvQ, EqualsTheScalarReferenceToTheByte) {
       for (const QOut out : {QOut::u8, QOut::s8, QOut::s32, QOut::f32}) {
         for (const bool extreme : {false, true}) {
           const int32_t zp = type == Q8::u8 ? (extreme ? 0 : 128) : (extreme ? 127 : -7);
-          ASSERT_EQ(run(*GetParam(), s, type, zp, out, extreme, 4), run(dwconv_u8s8_s32__scalar, s, type, zp, out, extreme, 1))
-              << s.channels << " channels, kernel " << s.kernel << ", out type " << static_cast<int>(out);
+          const std::vector<uint8_t> want = run(dwconv_u8s8_s32__scalar, s, type, zp, out, extreme, 1);
+          ASSERT_EQ(run(*GetParam(), s, type, zp, out, extreme, 4), want) << s.channels << " channels, kernel " << s.kernel << ", out type " << static_cast<int>(out);
+          ASSERT_EQ(run(*GetParam(), s, type, zp, out, extreme, 3, false), want) << s.channels << " channels without geometry, kernel " << s.kernel;
         }
       }
     }
+  }
+}
+
+// Sums that f32 does not hold: |bias| + 255 * sum |w| is at 2^24 and beyond.
+TEST_P(DwconvQ, StaysExactWhereSumsLeaveTheIntegersOfF32) {
+  CEC_SKIP_UNLESS_RUNNABLE(GetParam());
+  const Image s{1, 7, 13, 32, 3, 1, 1, 1};
+  for (const int32_t offset : {(1 << 24) - 400000, (1 << 24) - 250000, (1 << 24) - 1000, (1 << 24) + 1, -(1 << 24) - 1, 2000000001, -2000000001}) {
+    ASSERT_EQ(run(*GetParam(), s, Q8::u8, 3, QOut::u8, false, 2, true, offset), run(dwconv_u8s8_s32__scalar, s, Q8::u8, 3, QOut::u8, false, 1, true, offset)) << offset;
   }
 }
 

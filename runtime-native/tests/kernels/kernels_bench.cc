@@ -131,6 +131,7 @@ void bench_layer(const Layer& l) {
         a.taps = view;
         a.base = xq.data();
         a.a_zp = 3;
+        a.geometry = &g;
         a.zero = zero_q.data();
         a.packed_w = packed;
         a.c = yq.data();

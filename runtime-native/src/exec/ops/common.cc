@@ -68,7 +68,7 @@ TapTable make_taps(const Window2d& window, int64_t in_h, int64_t in_w, int64_t o
   if (out_h * out_w > 0 && taps > kMaxOffsets / (out_h * out_w)) throw Error(codes::kMemory, "a window of " + std::to_string(taps) + " elements over " + std::to_string(out_h * out_w) + " positions is too large for the engine");
   if (in_h * in_w * channels >= (int64_t{1} << 31)) throw Error(codes::kMemory, "one image has more than 2^31 elements, which is too large for the engine");
   table.offsets.resize(table.pixels * table.taps);
-  TapGeometry geometry;
+  TapGeometry& geometry = table.geometry;
   geometry.in_h = static_cast<size_t>(in_h);
   geometry.in_w = static_cast<size_t>(in_w);
   geometry.out_h = static_cast<size_t>(out_h);

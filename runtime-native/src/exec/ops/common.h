@@ -36,6 +36,7 @@ int64_t window_output(int64_t input, int64_t kernel, int64_t stride, int64_t dil
 struct TapTable {
   std::vector<int32_t> offsets;
   size_t pixels = 0, taps = 0;
+  TapGeometry geometry;
   Taps taps_for(size_t channels, size_t batch_stride) const { return Taps{offsets.data(), pixels, taps, channels, batch_stride}; }
 };
 TapTable make_taps(const Window2d& window, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w, int64_t channels);

@@ -441,7 +441,9 @@ class QConv final : public ConvBase {
       args.c = y;
       args.ldc = ld;
       args.epilogue = q_.epilogue;
-      parallel(ctx.pool(), state.rows, 16, [&](size_t begin, size_t end, int) { dwconv_.dwconv(args, begin, end); });
+      args.geometry = &state.taps.geometry;
+      // Whole rows of the image: they share converted inputs.
+      parallel(ctx.pool(), state.rows, std::max<size_t>(16, state.taps.geometry.out_w), [&](size_t begin, size_t end, int) { dwconv_.dwconv(args, begin, end); });
       return;
     }
     for (size_t g = 0; g < static_cast<size_t>(groups_); ++g) {

@@ -1,4 +1,5 @@
-// AVX2: 16 channels at a time, two taps a step: the taps' activations are interleaved as s16 and vpmaddwd adds both products.
+// AVX2. Through f32 (rows.inl) where that is exact; else 16 channels at a time, two taps a step: the taps' activations are interleaved as s16 and
+// vpmaddwd adds both products.
 #include "../simd.h"
 #include "dwconv_u8s8_s32.h"
 
@@ -7,18 +8,37 @@ namespace {
 
 #include "../epilogue_q_avx2.inl"
 
-constexpr size_t kBlock = 16;   // channels
 constexpr size_t kPixels = 8;   // that share a block's weights while these are in the first-level cache
 constexpr size_t kMaxTaps = 128;
 
-// Packed: s32 weight sums [round_up(channels, 16)], then for each block of 16 channels and each pair of taps 32 s16: the pairs of
-// channels 0-3, 8-11, then of 4-7, 12-15 (the order in which vpunpck leaves them). An odd last tap has a partner of weight 0.
-size_t sums_bytes(size_t channels) { return round_up(channels, kBlock) * sizeof(int32_t); }
-size_t block_words(size_t taps) { return (taps + 1) / 2 * 2 * kBlock; }
+struct Vec {
+  using Reg = __m256;
+  static constexpr size_t kWidth = 8;
+  static constexpr int kLeast = 2;  // vectors that `finish` takes
+  static constexpr size_t kMostStride = 4;
+  static Reg set1(float v) { return _mm256_set1_ps(v); }
+  static Reg load(const float* p) { return _mm256_loadu_ps(p); }
+  static void store(float* p, Reg v) { _mm256_store_ps(p, v); }
+  static Reg fma(Reg a, Reg b, Reg c) { return _mm256_fmadd_ps(a, b, c); }
+  template <bool Signed>
+  static Reg widen(const uint8_t* p) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+    return _mm256_cvtepi32_ps(Signed ? _mm256_cvtepi8_epi32(bytes) : _mm256_cvtepu8_epi32(bytes));
+  }
+  template <int P, int NV>
+  static __attribute__((always_inline)) void finish(const Reg (&acc)[P][NV], const NarrowTile& t) {
+    static_assert(NV == 2, "two vectors fill 16 bytes");
+    finish_floats<P>(acc, t);
+  }
+};
+
+#include "layout.inl"
+#include "rows.inl"
 
 size_t packed_bytes(size_t channels, size_t taps) {
-  return sums_bytes(channels) + round_up(channels, kBlock) / kBlock * block_words(taps) * sizeof(int16_t);
+  return integer_bytes(channels, taps) + sums_bytes(channels) + round_up(channels, kBlock) * taps * sizeof(float);
 }
+
 
 void pack(size_t channels, size_t taps, const int8_t* w, void* dst) {
   std::memset(dst, 0, packed_bytes(channels, taps));
@@ -34,6 +54,18 @@ void pack(size_t channels, size_t taps, const int8_t* w, void* dst) {
       words[c / kBlock * block_words(taps) + t / 2 * 2 * kBlock + pair * 2 + t % 2] = w[c * taps + t];
     }
     sums[c] = sum;
+  }
+  uint8_t* const rows = static_cast<uint8_t*>(dst) + integer_bytes(channels, taps);
+  int32_t* const reach = reinterpret_cast<int32_t*>(rows);
+  float* const floats = reinterpret_cast<float*>(rows + sums_bytes(channels));
+  for (size_t c = 0; c < channels; ++c) {
+    int64_t sum = 0;
+    for (size_t t = 0; t < taps; ++t) {
+      const int32_t value = w[c * taps + t];
+      sum += 255 * (value < 0 ? -value : value);
+      floats[(c / kBlock * taps + t) * kBlock + c % kBlock] = static_cast<float>(value);
+    }
+    reach[c] = static_cast<int32_t>(sum < (int64_t{1} << 24) ? sum : int64_t{1} << 24);
   }
 }
 
@@ -70,8 +102,9 @@ inline __attribute__((always_inline)) void block(const Address& address, size_t 
   _mm256_store_si256(reinterpret_cast<__m256i*>(scratch + 8), _mm256_permute2x128_si256(low, high, 0x31));
 }
 
+// Channels from c0 on.
 template <bool Signed>
-void dwconv_of(const DwconvQArgs& a, size_t m0, size_t m1) {
+void dwconv_of(const DwconvQArgs& a, size_t m0, size_t m1, size_t c0) {
   const Taps& taps = a.taps;
   const EpilogueQ& e = a.epilogue;
   const EpilogueRegs regs = epilogue_regs(e);
@@ -98,7 +131,7 @@ void dwconv_of(const DwconvQArgs& a, size_t m0, size_t m1) {
         for (size_t t = 0; t < taps.taps; ++t) table[i][t] = find(i, t);
       }
     }
-    for (size_t c = 0; c < n; c += kBlock) {
+    for (size_t c = c0; c < n; c += kBlock) {
       const size_t count = smaller(kBlock, n - c);
       const int16_t* w = words + c / kBlock * block_words(taps.taps);
       for (size_t j = 0; j < kBlock; ++j) {
@@ -116,8 +149,10 @@ void dwconv_of(const DwconvQArgs& a, size_t m0, size_t m1) {
 }
 
 void dwconv(const DwconvQArgs& a, size_t m0, size_t m1) {
-  if (a.a_type == Q8::u8) dwconv_of<false>(a, m0, m1);
-  else dwconv_of<true>(a, m0, m1);
+  const size_t c0 = through_f32<Vec, 2>(a, row_weights(a.packed_w, a.taps.channels, a.taps.taps), m0, m1);
+  if (c0 >= a.taps.channels) return;
+  if (a.a_type == Q8::u8) dwconv_of<false>(a, m0, m1, c0);
+  else dwconv_of<true>(a, m0, m1, c0);
 }
 
 }  // namespace

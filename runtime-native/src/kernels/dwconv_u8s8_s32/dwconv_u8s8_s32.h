@@ -16,6 +16,7 @@ struct DwconvQArgs {
   void* c = nullptr;  ///< [rows][ldc] of epilogue.out
   size_t ldc = 0;
   EpilogueQ epilogue;  ///< n = C
+  const TapGeometry* geometry = nullptr;  ///< what taps were made from; null: variants that convert whole rows go by taps
 };
 
 /// One variant. Every variant gives the scalar variant's bytes.

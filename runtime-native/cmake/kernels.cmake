@@ -25,6 +25,9 @@ set(CEC_KERNEL_AVX512
 set(CEC_KERNEL_AVX512VNNI
   ${CEC_KERNELS_SRC}/gemm_u8s8_s32/avx512vnni.cc)
 
+set(CEC_KERNEL_AVXVNNI
+  ${CEC_KERNELS_SRC}/gemm_u8s8_s32/avxvnni.cc)
+
 set(CEC_AVX2_FLAGS -mavx2 -mfma -mf16c)
 set(CEC_AVX512_FLAGS ${CEC_AVX2_FLAGS} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
 set(CEC_AVX512VNNI_FLAGS ${CEC_AVX512_FLAGS} -mavx512vnni)
@@ -49,8 +52,9 @@ function(cec_kernel_library target emulate_avx512)
   else()
     set(sources ${CEC_KERNEL_COMMON})
     if(CEC_KERNELS_HAVE_X86)
-      list(APPEND sources ${CEC_KERNEL_AVX2} ${CEC_KERNEL_AVX512} ${CEC_KERNEL_AVX512VNNI})
+      list(APPEND sources ${CEC_KERNEL_AVX2} ${CEC_KERNEL_AVXVNNI} ${CEC_KERNEL_AVX512} ${CEC_KERNEL_AVX512VNNI})
       set_source_files_properties(${CEC_KERNEL_AVX2} PROPERTIES COMPILE_OPTIONS "${CEC_AVX2_FLAGS}")
+      set_source_files_properties(${CEC_KERNEL_AVXVNNI} PROPERTIES COMPILE_OPTIONS "${CEC_AVX2_FLAGS};-mavxvnni")
       # GCC 12 and older see uninitialized values inside their own AVX-512 headers.
       set(quiet "")
       if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)

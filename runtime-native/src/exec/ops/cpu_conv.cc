@@ -291,7 +291,7 @@ class Conv final : public ConvBase {
     if (algorithm == "winograd_f4") return WinogradTile::f4;
     const std::optional<WinogradProblem> problem = declared_winograd(ctx);
     if (algorithm == "direct" || !problem.has_value()) return std::nullopt;
-    return choose_winograd(*problem, ctx.kernels().isa);
+    return choose_winograd(*problem, ctx.kernels().gemm_f32->isa);
   }
 
   /// No input channels: the result is bias and residual.
@@ -494,7 +494,7 @@ class QConv final : public ConvBase {
       return true;
     }
     const std::optional<WinogradProblem> problem = declared_winograd(ctx);
-    return algorithm == "auto" && problem.has_value() && choose_winograd_q(*problem, ctx.kernels().isa);
+    return algorithm == "auto" && problem.has_value() && choose_winograd_q(*problem, ctx.kernels().gemm_q->isa);
   }
 
   const GemmQVariant& gemm_;

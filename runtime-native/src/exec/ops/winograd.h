@@ -19,7 +19,7 @@ struct WinogradProblem {
 /// The f32 form that takes the least time by a model, or none where the direct convolution does. Depends on one image's geometry and the vector
 /// width only, so that a sample's result depends neither on its batch nor on the number of threads.
 std::optional<WinogradTile> choose_winograd(const WinogradProblem& problem, Isa isa);
-/// Whether the exact integer form takes less time than the direct one.
+/// Whether the exact integer form takes less time than the direct one. `isa` is that of the direct kernel.
 bool choose_winograd_q(const WinogradProblem& problem, Isa isa);
 
 /// How a plan runs it: tiles go in blocks whose matrices fit the caches.

@@ -15,7 +15,8 @@ export interface AddonResult {
   readonly name: string;
   readonly type: string;
   readonly dims: readonly number[];
-  readonly buffer: ArrayBuffer;
+  /** Absent where the result was written to an array of the caller. */
+  readonly buffer?: ArrayBuffer;
 }
 
 export interface AddonTensorInfo {
@@ -27,8 +28,11 @@ export interface AddonTensorInfo {
 
 export interface AddonProgram {
   readonly inputs: readonly AddonTensorInfo[];
+  readonly outputs: readonly AddonTensorInfo[];
   readonly tensors: readonly AddonTensorInfo[];
   readonly constantBytes: number;
+  /** Lets go of the program; sessions of it go on. */
+  dispose(): void;
 }
 
 export interface AddonObserver {
@@ -50,7 +54,13 @@ export interface AddonStatistics {
 }
 
 export interface AddonSession {
-  run(feeds: readonly AddonTensor[], observer?: AddonObserver): Promise<AddonResult[]>;
+  /** Feeds and targets in the order of the program's inputs and outputs; the run ends with CEC6013 before its next op once `cancel[0]` is not 0. */
+  run(
+    feeds: readonly AddonTensor[],
+    observer?: AddonObserver,
+    targets?: readonly (ArrayBufferView | null)[],
+    cancel?: Int32Array,
+  ): Promise<AddonResult[]>;
   profile(): { readonly kind: string; readonly name: string; readonly nanoseconds: number; readonly calls: number }[];
   outputNames(): string[];
   arenaBytes(): number;
@@ -59,6 +69,8 @@ export interface AddonSession {
 
 export interface Addon {
   readonly Program: new (bytes: Uint8Array, isa?: string) => AddonProgram;
+  /** Off the event loop; a path is mapped into memory. */
+  loadProgram(source: string | Uint8Array, isa?: string): Promise<AddonProgram>;
   readonly Session: new (program: AddonProgram, threads: number, keep: readonly string[], profile: boolean) => AddonSession;
   readonly Observer: new (program: AddonProgram, names: readonly string[], bins: number, perChannelMinMax: boolean) => AddonObserver;
   cpuInfo(): {

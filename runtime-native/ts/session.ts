@@ -140,7 +140,7 @@ function orderFeeds(inputs: readonly TensorInfo[], feeds: Readonly<Record<string
 }
 
 const resultsOf = (rows: readonly AddonResult[]): Record<string, Tensor> =>
-  Object.fromEntries(rows.map((r) => [r.name, fromBytes(r.type as ElementType, r.dims, new Uint8Array(r.buffer))]));
+  Object.fromEntries(rows.map((r) => [r.name, fromBytes(r.type as ElementType, r.dims, new Uint8Array(r.buffer as ArrayBuffer))]));
 
 /**
  * A session over a program file, or over a program that is already loaded.

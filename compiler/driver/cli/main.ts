@@ -16,6 +16,7 @@ import { addOpt } from "./commands/opt.js";
 import { addPasses } from "./commands/passes.js";
 import { addQuantize } from "./commands/quantize.js";
 import { addRun } from "./commands/run.js";
+import { addTypes } from "./commands/types.js";
 import { printDiagnostics, printJson } from "./output.js";
 
 const program = new Command("cec")
@@ -34,6 +35,7 @@ for (const add of [
   addQuantize,
   addInspect,
   addRun,
+  addTypes,
   addEval,
   addBench,
   addDiff,

@@ -18,6 +18,7 @@ inline constexpr const char* kFeed = "CEC6005";         ///< a feed is missing, 
 inline constexpr const char* kMemory = "CEC6006";       ///< memory that could not be had
 inline constexpr const char* kArgument = "CEC6007";     ///< a wrong argument of the API (threads, names, options)
 inline constexpr const char* kRuntimeData = "CEC6008";  ///< data met while running: an index out of range, ...
+inline constexpr const char* kCancelled = "CEC6013";     ///< a run that its caller has cancelled
 inline constexpr const char* kInternal = "CEC6090";     ///< our bug
 }  // namespace codes
 

@@ -44,6 +44,9 @@ class Program {
   /// Reads a `.cecb` file (format: program_format.md). The bytes may be freed afterwards: what is needed is copied or packed.
   /// Throws Error: CEC6001 for damaged bytes, CEC6002, CEC6003 for ops, CEC6004 for sizes, CEC6006 for memory.
   static std::shared_ptr<const Program> load(const void* bytes, size_t size, const LoadOptions& options = {});
+  /// The same from a file, mapped into memory: constants that stay as they are in the file are read from there, so several processes share them. The file must
+  /// not be changed while the program lives (replace it by renaming another over it). Throws as load, and CEC6007 for what is no readable file.
+  static std::shared_ptr<const Program> map(const std::string& path, const LoadOptions& options = {});
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
@@ -74,7 +77,7 @@ class Program {
   std::vector<Output> outputs_;
   std::vector<int32_t> producers_;
   std::unordered_map<std::string, int32_t> names_;
-  std::vector<std::shared_ptr<void>> storage_;
+  std::vector<std::shared_ptr<const void>> storage_;
   size_t constant_bytes_ = 0;
 };
 

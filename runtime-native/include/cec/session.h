@@ -1,6 +1,7 @@
 // A session: one program, one thread pool, plans for the input shapes met so far.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -61,8 +62,9 @@ class Session {
 
   /// Runs the program. `feeds` follow the order of program().inputs(). Calls from several threads take turns.
   /// The observer, if any, sees each tensor it watches as soon as it exists.
-  /// Throws Error: CEC6005 for feeds, CEC6004 and CEC6003 from ops, CEC6006, CEC6008.
-  void run(const std::vector<TensorView>& feeds, const OutputAllocator& outputs, Observer* observer = nullptr);
+  /// `cancel`, if any, is looked at before each op: where it is not zero, the run ends with CEC6013.
+  /// Throws Error: CEC6005 for feeds, CEC6004 and CEC6003 from ops, CEC6006, CEC6008, CEC6013.
+  void run(const std::vector<TensorView>& feeds, const OutputAllocator& outputs, Observer* observer = nullptr, const std::atomic<int32_t>* cancel = nullptr);
   /// The same with results in fresh memory.
   std::vector<OwnedTensor> run(const std::vector<TensorView>& feeds, Observer* observer = nullptr);
 

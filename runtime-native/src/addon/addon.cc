@@ -1,6 +1,7 @@
 // The N-API layer: Program, Session and Observer objects, cpuInfo. Everything that computes runs off the event loop.
 #include <napi.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -64,12 +65,18 @@ class ProgramObject : public Napi::ObjectWrap<ProgramObject> {
  public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Program",
-                       {InstanceAccessor<&ProgramObject::inputs>("inputs"), InstanceAccessor<&ProgramObject::tensors>("tensors"),
-                        InstanceAccessor<&ProgramObject::constant_bytes>("constantBytes")});
+                       {InstanceAccessor<&ProgramObject::inputs>("inputs"), InstanceAccessor<&ProgramObject::outputs>("outputs"), InstanceAccessor<&ProgramObject::tensors>("tensors"),
+                        InstanceAccessor<&ProgramObject::constant_bytes>("constantBytes"), InstanceMethod<&ProgramObject::dispose>("dispose")});
   }
 
+  /// (bytes, isa?), or an External of a loaded program.
   explicit ProgramObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<ProgramObject>(info) {
     const Napi::Env env = info.Env();
+    if (info[0].IsExternal()) {
+      program = *info[0].As<Napi::External<std::shared_ptr<const cec::Program>>>().Data();
+      info.This().As<Napi::Object>().TypeTag(&kProgramTag);
+      return;
+    }
     if (!info[0].IsTypedArray()) throw coded(env, kArgument, "a program is made from a Uint8Array");
     const Napi::TypedArray bytes = info[0].As<Napi::TypedArray>();
     cec::LoadOptions options;
@@ -84,6 +91,12 @@ class ProgramObject : public Napi::ObjectWrap<ProgramObject> {
   std::shared_ptr<const cec::Program> program;
 
  private:
+  const cec::Program& get(Napi::Env env) const {
+    if (program == nullptr) throw coded(env, kArgument, "the program was disposed");
+    return *program;
+  }
+  /// Weights are no memory that the garbage collector sees: they must not wait for it.
+  void dispose(const Napi::CallbackInfo&) { program.reset(); }
   static Napi::Object describe(Napi::Env env, const cec::ProgramTensor& tensor) {
     Napi::Object row = Napi::Object::New(env);
     row.Set("name", tensor.name);
@@ -95,8 +108,18 @@ class ProgramObject : public Napi::ObjectWrap<ProgramObject> {
   }
   Napi::Value inputs(const Napi::CallbackInfo& info) {
     Napi::Array rows = Napi::Array::New(info.Env());
-    for (size_t i = 0; i < program->inputs().size(); ++i) {
-      rows.Set(static_cast<uint32_t>(i), describe(info.Env(), program->tensors()[static_cast<size_t>(program->inputs()[i])]));
+    for (size_t i = 0; i < get(info.Env()).inputs().size(); ++i) {
+      rows.Set(static_cast<uint32_t>(i), describe(info.Env(), get(info.Env()).tensors()[static_cast<size_t>(get(info.Env()).inputs()[i])]));
+    }
+    return rows;
+  }
+  /// As declared; names are those of the interface.
+  Napi::Value outputs(const Napi::CallbackInfo& info) {
+    Napi::Array rows = Napi::Array::New(info.Env());
+    for (size_t i = 0; i < get(info.Env()).outputs().size(); ++i) {
+      Napi::Object row = describe(info.Env(), get(info.Env()).tensors()[static_cast<size_t>(get(info.Env()).outputs()[i].tensor)]);
+      row.Set("name", get(info.Env()).outputs()[i].name);
+      rows.Set(static_cast<uint32_t>(i), row);
     }
     return rows;
   }
@@ -104,18 +127,68 @@ class ProgramObject : public Napi::ObjectWrap<ProgramObject> {
   Napi::Value tensors(const Napi::CallbackInfo& info) {
     Napi::Array rows = Napi::Array::New(info.Env());
     uint32_t n = 0;
-    for (const cec::ProgramTensor& tensor : program->tensors()) {
+    for (const cec::ProgramTensor& tensor : get(info.Env()).tensors()) {
       if (!tensor.is_constant) rows.Set(n++, describe(info.Env(), tensor));
     }
     return rows;
   }
-  Napi::Value constant_bytes(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(program->constant_bytes())); }
+  Napi::Value constant_bytes(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(get(info.Env()).constant_bytes())); }
 };
 
 std::shared_ptr<const cec::Program> program_of(Napi::Env env, const Napi::Value& value) {
   if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&kProgramTag)) throw coded(env, kArgument, "a Program is needed here");
-  return ProgramObject::Unwrap(value.As<Napi::Object>())->program;
+  const std::shared_ptr<const cec::Program> program = ProgramObject::Unwrap(value.As<Napi::Object>())->program;
+  if (program == nullptr) throw coded(env, kArgument, "the program was disposed");
+  return program;
 }
+
+/// Loads a program off the event loop, from a path (mapped) or from bytes.
+class LoadWorker final : public Napi::AsyncWorker {
+ public:
+  LoadWorker(Napi::Env env, Napi::Function constructor, std::string path, cec::LoadOptions options)
+      : Napi::AsyncWorker(env, "cec.load"), deferred_(Napi::Promise::Deferred::New(env)), constructor_(Napi::Persistent(constructor)), path_(std::move(path)), options_(std::move(options)) {}
+  void hold(const Napi::TypedArray& bytes) {
+    held_ = Napi::Reference<Napi::Value>::New(bytes, 1);
+    bytes_ = static_cast<const char*>(bytes.ArrayBuffer().Data()) + bytes.ByteOffset();
+    size_ = bytes.ByteLength();
+  }
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+  void Execute() override {
+    try {
+      program_ = held_.IsEmpty() ? cec::Program::map(path_, options_) : cec::Program::load(bytes_, size_, options_);
+    } catch (const cec::Error& error) {
+      code_ = error.code;
+      SetError(error.what());
+    } catch (const std::exception& error) {
+      code_ = cec::codes::kInternal;
+      SetError(std::string("the engine failed: ") + error.what());
+    }
+  }
+  void OnOK() override {
+    const Napi::HandleScope scope(Env());
+    try {
+      deferred_.Resolve(constructor_.New({Napi::External<std::shared_ptr<const cec::Program>>::New(Env(), &program_)}));
+    } catch (const Napi::Error& error) {
+      deferred_.Reject(error.Value());
+    }
+  }
+  void OnError(const Napi::Error& error) override {
+    const Napi::HandleScope scope(Env());
+    deferred_.Reject(coded(Env(), code_, error.Message()).Value());
+  }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  Napi::FunctionReference constructor_;
+  std::string path_;
+  cec::LoadOptions options_;
+  Napi::Reference<Napi::Value> held_;
+  const void* bytes_ = nullptr;
+  size_t size_ = 0;
+  std::shared_ptr<const cec::Program> program_;
+  std::string code_;
+};
 
 class ObserverObject : public Napi::ObjectWrap<ObserverObject> {
  public:
@@ -184,8 +257,21 @@ class ObserverObject : public Napi::ObjectWrap<ObserverObject> {
 struct Result {
   std::string name;
   cec::TensorType type;
-  std::shared_ptr<void> data;
+  std::shared_ptr<void> data;  // null where the caller's array holds the result
 };
+
+/// Memory of the caller that an output is written to.
+struct Target {
+  void* data = nullptr;
+  size_t bytes = 0;
+};
+
+/// Where the values of a typed array lie; shared memory too, which TypedArray::ArrayBuffer does not give.
+void* typed_array_data(Napi::Env env, const Napi::Value& array) {
+  void* data = nullptr;
+  if (napi_get_typedarray_info(env, array, nullptr, nullptr, &data, nullptr, nullptr) != napi_ok) throw coded(env, cec::codes::kFeed, "an array cannot be read");
+  return data;
+}
 
 Napi::ArrayBuffer to_array_buffer(Napi::Env env, const Result& result) {
   const size_t bytes = result.type.bytes();
@@ -209,13 +295,15 @@ Napi::ArrayBuffer to_array_buffer(Napi::Env env, const Result& result) {
 class RunWorker final : public Napi::AsyncWorker {
  public:
   RunWorker(Napi::Env env, std::shared_ptr<cec::Session> session, std::shared_ptr<cec::Observer> observer, std::vector<cec::TensorView> feeds,
-            std::vector<Napi::Reference<Napi::Value>> held)
+            std::vector<Napi::Reference<Napi::Value>> held, std::vector<Target> targets, const std::atomic<int32_t>* cancel)
       : Napi::AsyncWorker(env, "cec.run"),
         deferred_(Napi::Promise::Deferred::New(env)),
         session_(std::move(session)),
         observer_(std::move(observer)),
         feeds_(std::move(feeds)),
-        held_(std::move(held)) {}
+        held_(std::move(held)),
+        targets_(std::move(targets)),
+        cancel_(cancel) {}
 
   Napi::Promise promise() const { return deferred_.Promise(); }
 
@@ -224,11 +312,19 @@ class RunWorker final : public Napi::AsyncWorker {
       results_.resize(session_->output_count());
       session_->run(
           feeds_,
-          [this](size_t index, const cec::TensorType& type) {
+          [this](size_t index, const cec::TensorType& type) -> void* {
+            if (index < targets_.size() && targets_[index].data != nullptr) {
+              if (targets_[index].bytes != type.bytes()) {
+                throw cec::Error(cec::codes::kFeed, "the output \"" + session_->output_name(index) + "\" is " + type.to_string() + ", which takes " + std::to_string(type.bytes()) +
+                                                        " bytes; the array given for it has " + std::to_string(targets_[index].bytes));
+              }
+              results_[index] = {session_->output_name(index), type, nullptr};
+              return targets_[index].data;
+            }
             results_[index] = {session_->output_name(index), type, cec::allocate_aligned(type.bytes())};
             return results_[index].data.get();
           },
-          observer_.get());
+          observer_.get(), cancel_);
     } catch (const cec::Error& error) {
       fail(error.code, error.what());
     } catch (const std::bad_alloc&) {
@@ -252,7 +348,7 @@ class RunWorker final : public Napi::AsyncWorker {
         Napi::Array dims = Napi::Array::New(env, static_cast<size_t>(results_[i].type.shape.rank()));
         for (int d = 0; d < results_[i].type.shape.rank(); ++d) dims.Set(static_cast<uint32_t>(d), Napi::Number::New(env, static_cast<double>(results_[i].type.shape[d])));
         row.Set("dims", dims);
-        row.Set("buffer", to_array_buffer(env, results_[i]));
+        if (results_[i].data != nullptr) row.Set("buffer", to_array_buffer(env, results_[i]));
         rows.Set(static_cast<uint32_t>(i), row);
       }
       deferred_.Resolve(rows);
@@ -277,7 +373,9 @@ class RunWorker final : public Napi::AsyncWorker {
   std::shared_ptr<cec::Session> session_;
   std::shared_ptr<cec::Observer> observer_;
   std::vector<cec::TensorView> feeds_;
-  std::vector<Napi::Reference<Napi::Value>> held_;  // keeps the feeds' arrays alive
+  std::vector<Napi::Reference<Napi::Value>> held_;  // keeps the arrays of feeds, targets and the flag alive
+  std::vector<Target> targets_;
+  const std::atomic<int32_t>* cancel_;
   std::vector<Result> results_;
   std::string code_, message_;
 };
@@ -313,7 +411,8 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
     return *session_;
   }
 
-  /// (feeds: {type, dims, data}[], observer?) in the order of the program's inputs.
+  /// (feeds: {type, dims, data}[], observer?, targets?: (typed array | null)[], cancel?: Int32Array): feeds and targets in the order of the program's inputs and
+  /// outputs; a run ends before its next op once cancel[0] is not 0.
   Napi::Value run(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     return guarded(env, [&]() -> Napi::Value {
@@ -347,7 +446,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
                       "a feed of " + cec::TensorType{feed.dtype, feed.shape}.to_string() + " takes " + std::to_string(bytes) + " bytes, its array has " + std::to_string(array.ByteLength()));
         }
         if (bytes != 0) {
-          feed.data = static_cast<const char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
+          feed.data = typed_array_data(env, data);
           held.push_back(Napi::Reference<Napi::Value>::New(data, 1));
         }
         feeds.push_back(feed);
@@ -357,7 +456,24 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
         if (!info[1].IsObject() || !info[1].As<Napi::Object>().CheckTypeTag(&kObserverTag)) throw coded(env, kArgument, "an Observer is needed here");
         observer = ObserverObject::Unwrap(info[1].As<Napi::Object>())->observer;
       }
-      auto* worker = new RunWorker(env, session_, std::move(observer), std::move(feeds), std::move(held));
+      std::vector<Target> targets;
+      if (info[2].IsArray()) {
+        const Napi::Array given = info[2].As<Napi::Array>();
+        for (uint32_t i = 0; i < given.Length(); ++i) {
+          const Napi::Value target = given.Get(i);
+          targets.emplace_back();
+          if (!target.IsTypedArray()) continue;
+          targets.back() = {typed_array_data(env, target), target.As<Napi::TypedArray>().ByteLength()};
+          held.push_back(Napi::Reference<Napi::Value>::New(target, 1));
+        }
+      }
+      const std::atomic<int32_t>* cancel = nullptr;
+      if (info[3].IsTypedArray()) {
+        static_assert(sizeof(std::atomic<int32_t>) == sizeof(int32_t), "an Int32Array is read as an atomic");
+        cancel = static_cast<const std::atomic<int32_t>*>(typed_array_data(env, info[3]));
+        held.push_back(Napi::Reference<Napi::Value>::New(info[3], 1));
+      }
+      auto* worker = new RunWorker(env, session_, std::move(observer), std::move(feeds), std::move(held), std::move(targets), cancel);
       const Napi::Promise promise = worker->promise();
       worker->Queue();
       return promise;
@@ -440,8 +556,27 @@ Napi::Value op_kinds(const Napi::CallbackInfo& info) {
   return names;
 }
 
+/// (path | bytes, isa?) -> Promise of a Program.
+Napi::Value load_program(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  cec::LoadOptions options;
+  if (info[1].IsString()) options.isa = info[1].As<Napi::String>().Utf8Value();
+  const Napi::Function constructor = static_cast<Napi::FunctionReference*>(info.Data())->Value();
+  if (!info[0].IsString() && !info[0].IsTypedArray()) throw coded(env, kArgument, "a program is loaded from a path or a Uint8Array");
+  auto* worker = new LoadWorker(env, constructor, info[0].IsString() ? info[0].As<Napi::String>().Utf8Value() : std::string(), std::move(options));
+  if (info[0].IsTypedArray()) worker->hold(info[0].As<Napi::TypedArray>());
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();
+  return promise;
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
-  exports.Set("Program", ProgramObject::define(env));
+  const Napi::Function program = ProgramObject::define(env);
+  exports.Set("Program", program);
+  // One constructor per environment, as worker threads have their own.
+  auto* constructor = new Napi::FunctionReference(Napi::Persistent(program));
+  env.AddCleanupHook([constructor] { delete constructor; });
+  exports.Set("loadProgram", Napi::Function::New(env, load_program, "loadProgram", constructor));
   exports.Set("Session", SessionObject::define(env));
   exports.Set("Observer", ObserverObject::define(env));
   exports.Set("cpuInfo", Napi::Function::New(env, cpu_info));

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "exec/aligned.h"
+#include "exec/mapped_file.h"
 #include "exec/op.h"
 
 namespace cec {
@@ -54,7 +55,9 @@ bool is_element_type(uint8_t type) { return size_of(static_cast<DType>(type)) !=
 
 class ProgramReader {
  public:
-  ProgramReader(const uint8_t* bytes, size_t size, const LoadOptions& options) : bytes_(bytes), size_(size), program_(new Program()) {
+  /// `mapping` owns the bytes where the program may go on reading them; null: what is needed is copied.
+  ProgramReader(const uint8_t* bytes, size_t size, const LoadOptions& options, std::shared_ptr<const void> mapping = nullptr)
+      : bytes_(bytes), size_(size), program_(new Program()), mapping_(std::move(mapping)) {
     Isa isa = active_isa();
     if (!options.isa.empty()) {
       Isa wanted = isa;
@@ -339,6 +342,12 @@ class ProgramReader {
       const void* source = tensor.data;
       tensor.data = nullptr;
       if (!needed_[i] || tensor.bytes == 0) continue;
+      if (mapping_ != nullptr) {
+        tensor.data = source;
+        program_->constant_bytes_ += tensor.bytes;
+        if (program_->storage_.empty()) program_->storage_.push_back(mapping_);
+        continue;
+      }
       auto& [copy, bytes] = copies[source];
       if (copy == nullptr || bytes < tensor.bytes) {
         copy = allocate_aligned(tensor.bytes);
@@ -354,6 +363,7 @@ class ProgramReader {
   const uint8_t* bytes_;
   size_t size_;
   std::shared_ptr<Program> program_;
+  std::shared_ptr<const void> mapping_;
   const KernelTable* kernels_ = nullptr;
   size_t tables_size_ = 0;
   const uint8_t* blobs_ = nullptr;
@@ -366,6 +376,19 @@ class ProgramReader {
 
 Program::Program() = default;
 Program::~Program() = default;
+
+std::shared_ptr<const Program> Program::map(const std::string& path, const LoadOptions& options) {
+  const MappedFile file = map_file(path);
+  try {
+    return ProgramReader(static_cast<const uint8_t*>(file.bytes.get()), file.size, options, file.bytes).read();
+  } catch (const Error& error) {
+    throw Error(error.code, path + ": " + error.what());
+  } catch (const std::bad_alloc&) {
+    throw Error(codes::kMemory, "there is no memory to load " + path);
+  } catch (const std::length_error&) {
+    throw Error(codes::kMemory, "there is no memory to load " + path);
+  }
+}
 
 std::shared_ptr<const Program> Program::load(const void* bytes, size_t size, const LoadOptions& options) {
   try {

@@ -411,7 +411,7 @@ struct Session::Impl {
     }
   }
 
-  void run(const std::vector<TensorView>& feeds, const OutputAllocator& allocator, Observer* observer) {
+  void run(const std::vector<TensorView>& feeds, const OutputAllocator& allocator, Observer* observer, const std::atomic<int32_t>* cancel) {
     std::lock_guard<std::mutex> lock(mutex);
     check_feeds(feeds);
     Plan& plan = plan_for(feeds);
@@ -454,6 +454,7 @@ struct Session::Impl {
 
     for (const Step& step : plan.steps) {
       const ProgramNode& node = program->nodes()[static_cast<size_t>(step.node)];
+      if (cancel != nullptr && cancel->load(std::memory_order_relaxed) != 0) throw Error(codes::kCancelled, "the run was cancelled before " + describe(node));
       if (!step.view) {
         RunContext ctx;
         ctx.in = plan.pointers.data() + step.inputs_at;
@@ -497,10 +498,10 @@ size_t Session::output_count() const { return impl_->outputs.size(); }
 const std::string& Session::output_name(size_t index) const { return impl_->outputs[index].name; }
 size_t Session::arena_bytes() const { return impl_->latest_arena; }
 
-void Session::run(const std::vector<TensorView>& feeds, const OutputAllocator& outputs, Observer* observer) {
+void Session::run(const std::vector<TensorView>& feeds, const OutputAllocator& outputs, Observer* observer, const std::atomic<int32_t>* cancel) {
   if (observer != nullptr && &observer->program() != impl_->program.get()) throw Error(codes::kArgument, "the observer belongs to another program");
   try {
-    impl_->run(feeds, outputs, observer);
+    impl_->run(feeds, outputs, observer, cancel);
   } catch (const std::bad_alloc&) {
     throw Error(codes::kMemory, "there is no memory for this run");
   } catch (const std::length_error&) {

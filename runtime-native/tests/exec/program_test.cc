@@ -1,6 +1,10 @@
 // Program files that are damaged, truncated or hostile: an Error, never a crash (the sanitizer presets run these tests too).
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <atomic>
+#include <cstdio>
 #include <limits>
 
 #include "program_builder.h"
@@ -65,6 +69,67 @@ TEST(Program, TheWholeFileRuns) {
   const std::vector<OwnedTensor> y = session.run({view(DType::f32, {2, 3}, kFeed.data())});
   EXPECT_TRUE(y[0].type.shape == (Shape{1, 2}));
   EXPECT_TRUE(values_of<float>(y[0]) == (std::vector<float>{2 + 4 + 4, 4 + 4 + 4}));
+}
+
+/// A file that goes away with it.
+struct TemporaryFile {
+  std::string path;
+  explicit TemporaryFile(const Bytes& bytes) {
+    char name[] = "/tmp/cec-program-XXXXXX";
+    const int fd = mkstemp(name);
+    path = name;
+    EXPECT_EQ(write(fd, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    close(fd);
+  }
+  ~TemporaryFile() { unlink(path.c_str()); }
+};
+
+TEST(Program, AMappedFileRunsAndOutlivesItsName) {
+  const std::vector<float> expected{2 + 4 + 4, 4 + 4 + 4};
+  std::shared_ptr<const Program> program;
+  {
+    const TemporaryFile file(tiny().write());
+    program = Program::map(file.path);
+  }
+  Session session(program, {});
+  EXPECT_TRUE(values_of<float>(session.run({view(DType::f32, {2, 3}, kFeed.data())})[0]) == expected);
+}
+
+TEST(Program, MappedFilesThatAreNoneAreRefusedWithTheirPath) {
+  const auto refused = [](const std::string& path, const std::string& code) {
+    try {
+      Program::map(path);
+      ADD_FAILURE() << path << " was accepted";
+    } catch (const Error& e) {
+      EXPECT_EQ(e.code, code);
+      EXPECT_NE(std::string(e.what()).find(path), std::string::npos);
+    }
+  };
+  refused("/tmp/cec-no-such-folder/x.cecb", "CEC6007");
+  refused("/tmp", "CEC6007");
+  const TemporaryFile empty(Bytes{});
+  refused(empty.path, "CEC6001");
+  Bytes cut = tiny().write();
+  cut.resize(cut.size() / 2);
+  const TemporaryFile half(cut);
+  refused(half.path, "CEC6001");
+  const std::string fifo = "/tmp/cec-fifo-" + std::to_string(getpid());
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  refused(fifo, "CEC6007");
+  unlink(fifo.c_str());
+}
+
+TEST(Session, ACancelledRunEndsWithItsCodeAndTheNextOneRuns) {
+  Session session(tiny().load(), {});
+  const std::vector<TensorView> feeds{view(DType::f32, {2, 3}, kFeed.data())};
+  std::vector<float> y(2);
+  const auto into = [&](size_t, const TensorType&) -> void* { return y.data(); };
+  std::atomic<int32_t> cancel{1};
+  EXPECT_EQ(code_of([&] { session.run(feeds, into, nullptr, &cancel); }), "CEC6013");
+  EXPECT_TRUE(y == std::vector<float>(2));
+  cancel = 0;
+  session.run(feeds, into, nullptr, &cancel);
+  EXPECT_TRUE(y == (std::vector<float>{10, 12}));
 }
 
 TEST(Program, EveryTruncationIsRejected) {

@@ -29,5 +29,6 @@ export const codes6 = {
   CEC6010: { title: "Graph cannot be written as a program", text: "Only lowered graphs with known element types can be written as .cecb." },
   CEC6011: { title: "ONNX Runtime is not installed", text: "`npm install onnxruntime-node@1.30.0` adds it; it is an optional dependency." },
   CEC6012: { title: "ONNX Runtime rejects the model", text: "ONNX Runtime could not load or run the exported model." },
+  CEC6013: { title: "Run was cancelled", text: "Its caller aborted it: through an AbortSignal, or the cancel flag of the C++ API." },
   CEC6090: { title: "Bug of the native engine", text: "The engine found itself in a state that it should not reach. Please report it." },
 } as const satisfies Record<string, CodeText>;

@@ -17,6 +17,8 @@ foreach(family gemm_f32 winograd_f32 gemm_u8s8_s32 winograd_u8s8_s32 dwconv_f32 
   list(APPEND CEC_KERNEL_AVX2 ${CEC_KERNELS_SRC}/${family}/avx2.cc)
 endforeach()
 set(CEC_KERNEL_AVX512
+  ${CEC_KERNELS_SRC}/elementwise_f32/avx512.cc
+  ${CEC_KERNELS_SRC}/rows_f32/avx512.cc
   ${CEC_KERNELS_SRC}/gemm_f32/avx512.cc
   ${CEC_KERNELS_SRC}/winograd_f32/avx512.cc
   ${CEC_KERNELS_SRC}/gemm_u8s8_s32/avx512.cc
@@ -27,6 +29,9 @@ set(CEC_KERNEL_AVX512VNNI
 
 set(CEC_KERNEL_AVXVNNI
   ${CEC_KERNELS_SRC}/gemm_u8s8_s32/avxvnni.cc)
+set(CEC_KERNEL_NEON
+  ${CEC_KERNELS_SRC}/elementwise_f32/neon.cc
+  ${CEC_KERNELS_SRC}/rows_f32/neon.cc)
 
 set(CEC_AVX2_FLAGS -mavx2 -mfma -mf16c)
 set(CEC_AVX512_FLAGS ${CEC_AVX2_FLAGS} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
@@ -41,6 +46,11 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
 else()
   set(CEC_KERNELS_HAVE_X86 OFF)
 endif()
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
+  set(CEC_KERNELS_HAVE_ARM64 ON)
+else()
+  set(CEC_KERNELS_HAVE_ARM64 OFF)
+endif()
 
 # cec_kernel_library(target emulate_avx512): the kernels as a static library. With emulate_avx512 it holds only the AVX-512 files, compiled for
 # AVX2 with SIMDe standing in for the missing instructions, for tests only (-O1, as inlining it all at -O3 takes minutes): link it before
@@ -51,6 +61,9 @@ function(cec_kernel_library target emulate_avx512)
     set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${CEC_AVX2_FLAGS};-Wno-psabi;-O1" COMPILE_DEFINITIONS CEC_EMULATE_AVX512)
   else()
     set(sources ${CEC_KERNEL_COMMON})
+    if(CEC_KERNELS_HAVE_ARM64)
+      list(APPEND sources ${CEC_KERNEL_NEON})  # Advanced SIMD needs no flag
+    endif()
     if(CEC_KERNELS_HAVE_X86)
       list(APPEND sources ${CEC_KERNEL_AVX2} ${CEC_KERNEL_AVXVNNI} ${CEC_KERNEL_AVX512} ${CEC_KERNEL_AVX512VNNI})
       set_source_files_properties(${CEC_KERNEL_AVX2} PROPERTIES COMPILE_OPTIONS "${CEC_AVX2_FLAGS}")

@@ -55,6 +55,21 @@ inline simde__m512i cec_emulated_cvtepi8_epi32(simde__m128i v) {
   for (int i = 0; i < 16; ++i) out[i] = in[i];
   return simde_mm512_loadu_si512(out);
 }
+inline simde__m512d cec_emulated_cvtps_pd(simde__m256 v) {
+  float in[8];
+  double out[8];
+  simde_mm256_storeu_ps(in, v);
+  for (int i = 0; i < 8; ++i) out[i] = static_cast<double>(in[i]);
+  return simde_mm512_loadu_pd(out);
+}
+inline simde__m512i cec_emulated_srai_epi32(simde__m512i v, unsigned count) {
+  int32_t lanes[16];
+  simde_mm512_storeu_si512(lanes, v);
+  for (int32_t& lane : lanes) lane >>= count;
+  return simde_mm512_loadu_si512(lanes);
+}
+#define _mm512_cvtps_pd cec_emulated_cvtps_pd
+#define _mm512_srai_epi32 cec_emulated_srai_epi32
 // Its alias for this one takes a wrong number of arguments.
 #undef _mm512_madd_epi16
 #define _mm512_madd_epi16 simde_mm512_madd_epi16

@@ -90,8 +90,9 @@ const steps = {
   },
   test() {
     steps.build();
-    run("TypeScript tests", bin("vitest"), ["run", "--config", "test/vitest.config.ts"]);
+    // The C++ tests first: the end-to-end tests compare with the C++ example.
     testNative();
+    run("TypeScript tests", bin("vitest"), ["run", "--config", "test/vitest.config.ts"]);
   },
   "test:native"() {
     testNative();

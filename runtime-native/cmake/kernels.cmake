@@ -80,7 +80,7 @@ function(cec_kernel_library target emulate_avx512)
   add_library(${target} STATIC ${sources})
   set_target_properties(${target} PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF
     POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden)
-  target_include_directories(${target} PUBLIC ${CEC_KERNELS_DIR}/include ${CEC_KERNELS_DIR}/src)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${CEC_KERNELS_DIR}/include> $<BUILD_INTERFACE:${CEC_KERNELS_DIR}/src>)
   target_compile_options(${target} PRIVATE ${CEC_KERNEL_FLAGS} -Wall -Wextra)
 endfunction()
 

@@ -1,0 +1,46 @@
+# Installs the package, moves it, builds the example against it out of tree and runs that on a file of known results:
+#   cmake -DBUILD=... -DSOURCE=... -DWRITE_BUNDLE=... -DCXX=... -DFLAGS=... -P package_test.cmake
+set(work ${BUILD}/package-test)
+file(REMOVE_RECURSE ${work})
+file(MAKE_DIRECTORY ${work}/out)
+
+function(step)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE out ERROR_VARIABLE err)
+  if(NOT code EQUAL 0)
+    message(FATAL_ERROR "${ARGN}: ${code}\n${out}\n${err}")
+  endif()
+  set(output "${out}" PARENT_SCOPE)
+endfunction()
+
+step(${CMAKE_COMMAND} --install ${BUILD} --prefix ${work}/first)
+file(RENAME ${work}/first ${work}/moved)
+step(${CMAKE_COMMAND} -S ${SOURCE}/examples -B ${work}/build -DCMAKE_PREFIX_PATH=${work}/moved -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${CXX} "-DCMAKE_CXX_FLAGS=${FLAGS}")
+step(${CMAKE_COMMAND} --build ${work}/build --config Release)
+step(${WRITE_BUNDLE} ${work}/add.cecb)
+# 10, 20, 30 in little-endian f32.
+execute_process(COMMAND printf "\\0\\0\\040\\101\\0\\0\\240\\101\\0\\0\\360\\101" OUTPUT_FILE ${work}/x.bin)
+step(${work}/build/run_bundle ${work}/add.cecb --input x=${work}/x.bin --output ${work}/out --runs 3 --threads 2)
+file(READ ${work}/out/y.bin y HEX)
+# 11, 22, 33
+if(NOT y STREQUAL "000030410000b04100000442")
+  message(FATAL_ERROR "y is ${y}\n${output}")
+endif()
+foreach(expected "input  x: f32\\[1, 3\\]" "output y: f32\\[1, 3\\]" "#2      33" "3 runs, 2 threads: median")
+  if(NOT output MATCHES "${expected}")
+    message(FATAL_ERROR "${expected} is missing in\n${output}")
+  endif()
+endforeach()
+
+# What a user gets wrong ends with 1 and says what it was.
+function(refused message)
+  execute_process(COMMAND ${work}/build/run_bundle ${ARGN} RESULT_VARIABLE code ERROR_VARIABLE err OUTPUT_QUIET)
+  if(NOT code EQUAL 1 OR NOT err MATCHES "${message}")
+    message(FATAL_ERROR "${ARGN}: ${code} ${err}")
+  endif()
+endfunction()
+refused("usage:")
+refused("CEC6007.*missing.cecb" ${work}/missing.cecb)
+refused("CEC6001.*x.bin" ${work}/x.bin)
+refused("has 12 bytes.*takes 24" ${work}/add.cecb --dim x=2,3 --input x=${work}/x.bin)
+refused("no input \"z\"" ${work}/add.cecb --input z=${work}/x.bin)
+refused("whole number" ${work}/add.cecb --threads two)

@@ -53,7 +53,33 @@ export interface AddonStatistics {
   readonly channelMax?: Float32Array;
 }
 
+/** Where a session keeps what its ops compute; sizes in bytes, `first`, `last` and `liveStep` are indices of `steps`. */
+export interface MemoryPlan {
+  readonly arenaBytes: number;
+  /** Largest sum of the bytes needed at one step: no arena can be smaller. */
+  readonly liveBytes: number;
+  readonly liveStep: number;
+  /** The sum of all buffers, without sharing. */
+  readonly totalBytes: number;
+  /** Weights, packed and as in the file. */
+  readonly weightBytes: number;
+  readonly outputBytes: number;
+  readonly steps: readonly string[];
+  readonly buffers: readonly {
+    /** The first tensor in these bytes, or the op whose scratch they are. */
+    readonly name: string;
+    /** Further tensors in the same bytes. */
+    readonly shares: readonly string[];
+    readonly scratch: boolean;
+    readonly offset: number;
+    readonly bytes: number;
+    readonly first: number;
+    readonly last: number;
+  }[];
+}
+
 export interface AddonSession {
+  memoryPlan(shapes: readonly (readonly number[])[]): MemoryPlan;
   /** Feeds and targets in the order of the program's inputs and outputs; the run ends with CEC6013 before its next op once `cancel[0]` is not 0. */
   run(
     feeds: readonly AddonTensor[],

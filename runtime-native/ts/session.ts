@@ -10,6 +10,7 @@ import {
   type AddonTensor,
   guarded,
   loadAddon,
+  type MemoryPlan,
   translate,
 } from "./addon.js";
 
@@ -94,6 +95,8 @@ export interface NativeSession {
   observe(feeds: Readonly<Record<string, Tensor>>, observer: NativeObserver): Promise<Record<string, Tensor>>;
   /** Time per op; empty without the option `profile`. */
   profile(): OpProfile[];
+  /** The memory plan for inputs of these shapes: the one that runs. @throws CecError as `run` */
+  memoryPlan(shapes: readonly (readonly number[])[]): MemoryPlan;
   /** Bytes of working memory that the latest shapes need. */
   arenaBytes(): number;
   /** Frees the session once its runs have ended. Further calls throw CEC6007. */
@@ -191,6 +194,10 @@ export function createSession(source: Uint8Array | NativeProgram, options: Sessi
     profile() {
       alive();
       return guarded(() => session.profile());
+    },
+    memoryPlan(shapes) {
+      alive();
+      return guarded(() => session.memoryPlan(shapes));
     },
     arenaBytes() {
       alive();

@@ -47,6 +47,25 @@ struct OpProfile {
   uint64_t calls = 0;
 };
 
+/// Where a session keeps what its ops compute, at given input shapes: the plan that runs.
+struct MemoryPlan {
+  struct Buffer {
+    std::string name;                ///< the tensor that comes first in it, or the op whose scratch it is
+    std::vector<std::string> shares; ///< further tensors in the same bytes: in place, or another shape of them
+    bool scratch = false;
+    size_t offset = 0, bytes = 0;
+    int32_t first = 0, last = 0;     ///< steps (indices of `steps`) from which and up to which the bytes are needed
+  };
+  std::vector<std::string> steps;    ///< names of the program's ops in the order that they run
+  std::vector<Buffer> buffers;
+  size_t arena_bytes = 0;
+  size_t live_bytes = 0;             ///< largest sum of the bytes needed at one step: no arena can be smaller
+  int32_t live_step = 0;             ///< that step
+  size_t total_bytes = 0;            ///< without sharing
+  size_t weight_bytes = 0;
+  size_t output_bytes = 0;           ///< results, which are written to the caller's memory
+};
+
 class Session {
  public:
   /// Throws Error(CEC6007) for a wrong thread count or an unknown name in `keep`.
@@ -70,6 +89,8 @@ class Session {
 
   /// Time per op since the session began; empty without SessionOptions::profile.
   std::vector<OpProfile> profile() const;
+  /// The plan for inputs of these shapes (contents are taken to be zero). Throws as run.
+  MemoryPlan memory_plan(const std::vector<Shape>& inputs);
   /// Bytes of the arena that the latest plan uses.
   size_t arena_bytes() const;
 

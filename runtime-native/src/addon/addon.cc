@@ -385,7 +385,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Session",
                        {InstanceMethod<&SessionObject::run>("run"), InstanceMethod<&SessionObject::profile>("profile"), InstanceMethod<&SessionObject::dispose>("dispose"),
-                        InstanceMethod<&SessionObject::output_names>("outputNames"), InstanceMethod<&SessionObject::arena_bytes>("arenaBytes")});
+                        InstanceMethod<&SessionObject::output_names>("outputNames"), InstanceMethod<&SessionObject::memory_plan>("memoryPlan"), InstanceMethod<&SessionObject::arena_bytes>("arenaBytes")});
   }
 
   /// (program, threads, keep, profile)
@@ -409,6 +409,59 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   cec::Session& session(Napi::Env env) const {
     if (session_ == nullptr) throw coded(env, kArgument, "the session was disposed");
     return *session_;
+  }
+
+  /// (shapes: number[][])
+  Napi::Value memory_plan(const Napi::CallbackInfo& info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+      cec::Session& s = session(env);
+      if (!info[0].IsArray()) throw coded(env, kArgument, "shapes must be a list of lists");
+      const Napi::Array list = info[0].As<Napi::Array>();
+      std::vector<cec::Shape> shapes;
+      for (uint32_t i = 0; i < list.Length(); ++i) {
+        const Napi::Value item = list.Get(i);
+        if (!item.IsArray() || item.As<Napi::Array>().Length() > static_cast<uint32_t>(cec::kMaxRank)) throw coded(env, kArgument, "a shape must be a list of at most 8 numbers");
+        cec::Shape shape;
+        for (uint32_t d = 0; d < item.As<Napi::Array>().Length(); ++d) {
+          const Napi::Value dim = item.As<Napi::Array>().Get(d);
+          const double size = dim.IsNumber() ? dim.As<Napi::Number>().DoubleValue() : -1;
+          if (!(size >= 0 && size <= 9007199254740991.0) || std::floor(size) != size) throw coded(env, kArgument, "a dimension must be a whole number");
+          shape.push_back(static_cast<int64_t>(size));
+        }
+        shapes.push_back(shape);
+      }
+      const cec::MemoryPlan plan = s.memory_plan(shapes);
+      Napi::Object result = Napi::Object::New(env);
+      const auto number = [&](size_t v) { return Napi::Number::New(env, static_cast<double>(v)); };
+      const auto names = [&](const std::vector<std::string>& from) {
+        Napi::Array rows = Napi::Array::New(env, from.size());
+        for (size_t i = 0; i < from.size(); ++i) rows.Set(static_cast<uint32_t>(i), from[i]);
+        return rows;
+      };
+      result.Set("arenaBytes", number(plan.arena_bytes));
+      result.Set("liveBytes", number(plan.live_bytes));
+      result.Set("liveStep", Napi::Number::New(env, plan.live_step));
+      result.Set("totalBytes", number(plan.total_bytes));
+      result.Set("weightBytes", number(plan.weight_bytes));
+      result.Set("outputBytes", number(plan.output_bytes));
+      result.Set("steps", names(plan.steps));
+      Napi::Array buffers = Napi::Array::New(env, plan.buffers.size());
+      for (size_t i = 0; i < plan.buffers.size(); ++i) {
+        const cec::MemoryPlan::Buffer& b = plan.buffers[i];
+        Napi::Object row = Napi::Object::New(env);
+        row.Set("name", b.name);
+        row.Set("shares", names(b.shares));
+        row.Set("scratch", Napi::Boolean::New(env, b.scratch));
+        row.Set("offset", number(b.offset));
+        row.Set("bytes", number(b.bytes));
+        row.Set("first", Napi::Number::New(env, b.first));
+        row.Set("last", Napi::Number::New(env, b.last));
+        buffers.Set(static_cast<uint32_t>(i), row);
+      }
+      result.Set("buffers", buffers);
+      return result;
+    });
   }
 
   /// (feeds: {type, dims, data}[], observer?, targets?: (typed array | null)[], cancel?: Int32Array): feeds and targets in the order of the program's inputs and

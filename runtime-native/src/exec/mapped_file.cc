@@ -1,6 +1,7 @@
 #include "exec/mapped_file.h"
 
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 
@@ -43,6 +44,9 @@ MappedFile map_file(const std::string& path) {
   return {std::shared_ptr<const void>(bytes, [](const void* p) { UnmapViewOfFile(p); }), static_cast<size_t>(size.QuadPart)};
 }
 
+// The working set is trimmed by the system.
+void release_pages(const void*, size_t) {}
+
 #else
 
 MappedFile map_file(const std::string& path) {
@@ -59,6 +63,14 @@ MappedFile map_file(const std::string& path) {
   void* const bytes = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
   if (bytes == MAP_FAILED) throw Error(codes::kMemory, "cannot map \"" + path + "\": " + std::strerror(errno));
   return {std::shared_ptr<const void>(bytes, [size](const void* p) { munmap(const_cast<void*>(p), size); }), size};
+}
+
+void release_pages(const void* bytes, size_t size) {
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(bytes) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(bytes) + size) / page * page;
+  // Only a hint: where it fails the pages stay.
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 #endif

@@ -328,7 +328,14 @@ class ProgramReader {
       program_->constant_bytes_ += node.op->packed_bytes();
       for (int i = 0; i < inputs; ++i) {
         const int32_t id = node.inputs[static_cast<size_t>(i)];
-        if (id >= 0 && !ctx.absorbed[static_cast<size_t>(i)]) needed_[static_cast<size_t>(id)] = true;
+        if (id < 0) continue;
+        if (!ctx.absorbed[static_cast<size_t>(i)]) {
+          needed_[static_cast<size_t>(id)] = true;
+        } else if (mapping_ != nullptr) {
+          // Packed now: a file's pages must not add up beside the packed weights.
+          const ProgramTensor& tensor = program_->tensors_[static_cast<size_t>(id)];
+          if (tensor.is_constant) release_pages(tensor.data, tensor.bytes);
+        }
       }
     }
   }

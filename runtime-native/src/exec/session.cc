@@ -80,6 +80,9 @@ struct Session::Impl {
   mutable std::mutex profile_mutex;
   std::vector<uint64_t> nanoseconds, calls;
   size_t latest_arena = 0;
+  // Of the run under way; kept, so that a run allocates nothing.
+  std::string key;
+  std::vector<void*> results;
 
   Impl(std::shared_ptr<const Program> p, SessionOptions o) : program(std::move(p)), options(std::move(o)), pool(options.threads) {
     for (const Program::Output& output : program->outputs()) outputs.push_back({output.name, output.tensor});
@@ -120,8 +123,9 @@ struct Session::Impl {
     }
   }
 
-  std::string key_of(const std::vector<TensorView>& feeds) const {
-    std::string key;
+  /// The key of the latest feeds, in memory that is kept.
+  const std::string& key_of(const std::vector<TensorView>& feeds) {
+    key.clear();
     for (const TensorView& feed : feeds) key.append(reinterpret_cast<const char*>(feed.shape.begin()), static_cast<size_t>(feed.shape.rank()) * sizeof(int64_t));
     for (int32_t i : value_inputs) {
       const TensorView& feed = feeds[static_cast<size_t>(i)];
@@ -157,7 +161,7 @@ struct Session::Impl {
 
   Plan& plan_for(const std::vector<TensorView>& feeds) {
     for (;;) {
-      std::string key = key_of(feeds);
+      key_of(feeds);
       for (auto it = plans.begin(); it != plans.end(); ++it) {
         if (it->key != key) continue;
         plans.splice(plans.begin(), plans, it);
@@ -165,7 +169,7 @@ struct Session::Impl {
       }
       try {
         Plan plan = make_plan(feeds);
-        plan.key = std::move(key);
+        plan.key = key;
         plans.push_front(std::move(plan));
         if (plans.size() > kMaxPlans) plans.pop_back();
         return plans.front();
@@ -411,6 +415,62 @@ struct Session::Impl {
     }
   }
 
+  MemoryPlan memory_plan(const std::vector<Shape>& inputs) {
+    if (inputs.size() != program->inputs().size()) throw Error(codes::kFeed, "the program has " + std::to_string(program->inputs().size()) + " inputs, " + std::to_string(inputs.size()) + " shapes were given");
+    std::vector<TensorView> feeds;
+    std::vector<std::shared_ptr<void>> zeros;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const ProgramTensor& tensor = program->tensors()[static_cast<size_t>(program->inputs()[i])];
+      const size_t bytes = checked_bytes(tensor.dtype, inputs[i]);
+      zeros.push_back(allocate_aligned(bytes));
+      if (bytes != 0) std::memset(zeros.back().get(), 0, bytes);
+      feeds.push_back({tensor.dtype, inputs[i], zeros.back().get()});
+    }
+    std::lock_guard<std::mutex> lock(mutex);
+    check_feeds(feeds);
+    const Plan& plan = plan_for(feeds);
+    MemoryPlan out;
+    out.arena_bytes = plan.arena_bytes;
+    out.weight_bytes = program->constant_bytes();
+    for (const Output& output : outputs) out.output_bytes += plan.types[static_cast<size_t>(output.tensor)].bytes();
+    for (const ArenaBuffer& b : plan.buffers) {
+      MemoryPlan::Buffer row;
+      row.offset = b.offset;
+      row.bytes = b.bytes;
+      row.first = b.first;
+      row.last = std::min(b.last, static_cast<int32_t>(program->nodes().size()) - 1);
+      out.total_bytes += b.bytes;
+      out.buffers.push_back(std::move(row));
+    }
+    for (const ProgramNode& node : program->nodes()) out.steps.push_back(node.name);
+    for (const Step& step : plan.steps) {
+      const ProgramNode& node = program->nodes()[static_cast<size_t>(step.node)];
+      for (int32_t id : node.outputs) {
+        if (id < 0 || plan.places[static_cast<size_t>(id)].kind != Place::kArena) continue;
+        MemoryPlan::Buffer& row = out.buffers[static_cast<size_t>(plan.places[static_cast<size_t>(id)].index)];
+        const std::string& name = program->tensors()[static_cast<size_t>(id)].name;
+        if (row.name.empty()) {
+          row.name = name;
+        } else {
+          row.shares.push_back(name);
+        }
+      }
+      if (step.scratch_buffer < 0) continue;
+      MemoryPlan::Buffer& row = out.buffers[static_cast<size_t>(step.scratch_buffer)];
+      row.name = node.name;
+      row.scratch = true;
+    }
+    for (size_t n = 0; n < out.steps.size(); ++n) {
+      size_t live = 0;
+      for (const MemoryPlan::Buffer& b : out.buffers) live += b.first <= static_cast<int32_t>(n) && static_cast<int32_t>(n) <= b.last ? b.bytes : 0;
+      if (live > out.live_bytes) {
+        out.live_bytes = live;
+        out.live_step = static_cast<int32_t>(n);
+      }
+    }
+    return out;
+  }
+
   void run(const std::vector<TensorView>& feeds, const OutputAllocator& allocator, Observer* observer, const std::atomic<int32_t>* cancel) {
     std::lock_guard<std::mutex> lock(mutex);
     check_feeds(feeds);
@@ -424,7 +484,7 @@ struct Session::Impl {
     latest_arena = plan.arena_bytes;
     char* const base = static_cast<char*>(arena.get());
 
-    std::vector<void*> results(outputs.size(), nullptr);
+    results.assign(outputs.size(), nullptr);
     for (size_t o = 0; o < outputs.size(); ++o) {
       const TensorType& type = plan.types[static_cast<size_t>(outputs[o].tensor)];
       results[o] = allocator(o, type);
@@ -497,6 +557,16 @@ const Program& Session::program() const { return *impl_->program; }
 size_t Session::output_count() const { return impl_->outputs.size(); }
 const std::string& Session::output_name(size_t index) const { return impl_->outputs[index].name; }
 size_t Session::arena_bytes() const { return impl_->latest_arena; }
+
+MemoryPlan Session::memory_plan(const std::vector<Shape>& inputs) {
+  try {
+    return impl_->memory_plan(inputs);
+  } catch (const std::bad_alloc&) {
+    throw Error(codes::kMemory, "there is no memory for a plan at these shapes");
+  } catch (const std::length_error&) {
+    throw Error(codes::kMemory, "there is no memory for a plan at these shapes");
+  }
+}
 
 void Session::run(const std::vector<TensorView>& feeds, const OutputAllocator& outputs, Observer* observer, const std::atomic<int32_t>* cancel) {
   if (observer != nullptr && &observer->program() != impl_->program.get()) throw Error(codes::kArgument, "the observer belongs to another program");

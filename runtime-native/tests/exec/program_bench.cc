@@ -9,8 +9,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
@@ -46,11 +44,9 @@ struct Subject {
 Subject open(const std::string& path, int threads, int64_t batch, const std::string& isa, bool profile) {
   Subject s;
   s.path = path;
-  std::ifstream file(path, std::ios::binary);
-  const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   LoadOptions load;
   load.isa = isa;
-  s.program = Program::load(bytes.data(), bytes.size(), load);
+  s.program = Program::map(path, load);
   SessionOptions options;
   options.threads = threads;
   options.profile = profile;

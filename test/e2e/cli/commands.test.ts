@@ -169,3 +169,32 @@ it("says what is wrong with a command line, with exit code 1", () => {
   }
   expect(cec(folder, ["--help"]).status).toBe(0);
 });
+
+it("prints the memory plan: bytes by hand for the pool's result, and what does not fit is refused", () => {
+  const plan = JSON.parse(cec(folder, ["inspect", "net.onnx", "--memory", "--shape", "image=3,1,12,12", "--json"]).stdout);
+  // 3 images of 16 channels, 6 by 6 after the pool, in f32.
+  expect(plan.buffers.some((b: { bytes: number }) => b.bytes === 3 * 16 * 6 * 6 * 4)).toBe(true);
+  expect(plan.outputBytes).toBe(3 * 10 * 4);
+  expect(plan.liveBytes).toBeLessThanOrEqual(plan.arenaBytes);
+  expect(plan.arenaBytes).toBeLessThan(plan.totalBytes);
+  const text = cec(folder, ["inspect", "net.onnx", "--memory"]).stdout;
+  expect(text).toMatch(/arena .* times the least possible .* live at step \d+ /);
+  for (const [shape, message] of [
+    ["imag=1", "did you mean `image`?"],
+    ["image=1,x", "no list of whole numbers"],
+    ["image=1,2,12,12", "CEC6005"],
+  ] as const) {
+    const bad = cec(folder, ["inspect", "net.onnx", "--memory", "--shape", shape]);
+    expect(bad.status).toBe(1);
+    expect(bad.stderr).toContain(message);
+  }
+  expect(cec(folder, ["inspect", "missing.cecb", "--memory"]).stderr).toContain("missing.cecb");
+});
+
+it("writes TypeScript types of a program's interface", () => {
+  expect(cec(folder, ["build", "plan.cplan"]).status).toBe(0);
+  const text = cec(folder, ["types", "out/net.int8.cecb", "--prefix", "Net"]).stdout;
+  expect(text).toContain("/** f32[?, 1, 12, 12] */\n  readonly image: Feed<Float32Array>;");
+  expect(text).toContain("export interface NetOutputs");
+  expect(cec(folder, ["types", "out/net.int8.cecb", "--prefix", "1 x"]).stderr).toContain("cannot begin a name");
+});

@@ -1,6 +1,7 @@
 #include "cec/thread_pool.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "cec/error.h"
 
@@ -11,14 +12,30 @@
 namespace cec {
 namespace {
 
-// How long a thread looks at the atomic before it sleeps. Consecutive ops of one program publish jobs a few
-// microseconds apart, so a short spin saves the two context switches; longer only steals time from other sessions.
-constexpr int kSpins = 4000;
+// How long a thread looks at an atomic before it sleeps. Ops of one program publish jobs a few microseconds apart, runs of a busy session a few hundred. A
+// thread that wakes may be put on the core of the one that woke it and stay there for milliseconds, so sleeping costs more than its two context switches.
+constexpr auto kSpinTime = std::chrono::milliseconds(1);
+// Pauses between looks at the clock. There the thread also yields: with more threads than cores, the one that it waits for may need this core.
+constexpr int kPauses = 100;
 
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)
   _mm_pause();
 #endif
+}
+
+/// Waits for `done`, at most for the spin time; false when that is over.
+template <typename Done>
+bool spin_until(const Done& done) {
+  const auto end = std::chrono::steady_clock::now() + kSpinTime;
+  do {
+    for (int i = 0; i < kPauses; ++i) {
+      if (done()) return true;
+      relax();
+    }
+    std::this_thread::yield();
+  } while (std::chrono::steady_clock::now() < end);
+  return done();
 }
 
 }  // namespace
@@ -72,10 +89,7 @@ void ThreadPool::work(int worker) {
   uint64_t seen = 0;
   for (;;) {
     uint64_t now = epoch_.load(std::memory_order_acquire);
-    for (int spin = 0; now == seen && spin < kSpins && !stop_.load(std::memory_order_relaxed); ++spin) {
-      relax();
-      now = epoch_.load(std::memory_order_acquire);
-    }
+    spin_until([&] { return (now = epoch_.load(std::memory_order_acquire)) != seen || stop_.load(std::memory_order_relaxed); });
     if (now == seen) {
       std::unique_lock<std::mutex> lock(mutex_);
       wake_.wait(lock, [&] { return stop_ || epoch_.load(std::memory_order_acquire) != seen; });
@@ -107,8 +121,7 @@ void ThreadPool::parallel_for(size_t n, FunctionRef<void(size_t, size_t, int)> b
   }
   wake_.notify_all();
   run_range(0);
-  for (int spin = 0; spin < kSpins && pending_.load(std::memory_order_acquire) != 0; ++spin) relax();
-  if (pending_.load(std::memory_order_acquire) != 0) {
+  if (!spin_until([&] { return pending_.load(std::memory_order_acquire) == 0; })) {
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [&] { return pending_.load(std::memory_order_acquire) == 0; });
   }

@@ -86,6 +86,8 @@ export interface AddonSession {
     observer?: AddonObserver,
     targets?: readonly (ArrayBufferView | null)[],
     cancel?: Int32Array,
+    /** On the calling thread. */
+    here?: boolean,
   ): Promise<AddonResult[]>;
   profile(): { readonly kind: string; readonly name: string; readonly nanoseconds: number; readonly calls: number }[];
   outputNames(): string[];

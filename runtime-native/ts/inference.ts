@@ -63,6 +63,11 @@ export interface LoadOptions {
 export interface RunOptions<O> {
   /** Ends the run before its next op, or before it starts while others are ahead of it. The promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+  /**
+   * Runs on the calling thread, which does nothing else meanwhile. For models that take less than a millisecond, where handing over to another thread and
+   * back costs as much as the run, and for worker threads.
+   */
+  readonly blocking?: boolean;
   /** Arrays that these outputs are written to; they must have the outputs' exact sizes. */
   readonly outputs?: { readonly [K in keyof O]?: O[K] extends Output<infer A> ? A : TypedArray };
 }
@@ -212,7 +217,7 @@ export class Session<I extends { readonly [K in keyof I]: Feed } = Feeds, O exte
       };
       signal?.addEventListener("abort", abort, { once: true });
       try {
-        const rows = await this.#native.run(ordered, undefined, targets, cancel);
+        const rows = await this.#native.run(ordered, undefined, targets, cancel, options.blocking ?? false);
         return Object.fromEntries(rows.map((r, i) => [r.name, outputOf(r, targets[i] ?? undefined)])) as unknown as O;
       } catch (error) {
         if (signal?.aborted === true && (error as { readonly code?: unknown }).code === "CEC6013") throw signal.reason;

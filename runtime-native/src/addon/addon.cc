@@ -307,6 +307,17 @@ class RunWorker final : public Napi::AsyncWorker {
 
   Napi::Promise promise() const { return deferred_.Promise(); }
 
+  /// The whole run on this thread; the promise is settled afterwards and the worker gone.
+  void run_here() {
+    Execute();
+    if (code_.empty()) {
+      OnOK();
+    } else {
+      OnError(Napi::Error());
+    }
+    Destroy();
+  }
+
   void Execute() override {
     try {
       results_.resize(session_->output_count());
@@ -464,8 +475,8 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
     });
   }
 
-  /// (feeds: {type, dims, data}[], observer?, targets?: (typed array | null)[], cancel?: Int32Array): feeds and targets in the order of the program's inputs and
-  /// outputs; a run ends before its next op once cancel[0] is not 0.
+  /// (feeds: {type, dims, data}[], observer?, targets?: (typed array | null)[], cancel?: Int32Array, here?): feeds and targets in the order of the program's inputs and
+  /// outputs; a run ends before its next op once cancel[0] is not 0. With a true fifth argument it runs on this thread.
   Napi::Value run(const Napi::CallbackInfo& info) {
     const Napi::Env env = info.Env();
     return guarded(env, [&]() -> Napi::Value {
@@ -528,7 +539,11 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
       }
       auto* worker = new RunWorker(env, session_, std::move(observer), std::move(feeds), std::move(held), std::move(targets), cancel);
       const Napi::Promise promise = worker->promise();
-      worker->Queue();
+      if (info[4].ToBoolean()) {
+        worker->run_here();
+      } else {
+        worker->Queue();
+      }
       return promise;
     });
   }

@@ -183,6 +183,31 @@ it.skipIf(!built)("the event loop turns while a run is under way", async () => {
   session.dispose();
 });
 
+it.skipIf(!built)("a blocking run gives the same, keeps its turn, and its faults are the same", async () => {
+  const session = await Session.load<In, Out>(file);
+  const order: number[] = [];
+  const runs = [false, true, false, true].map(async (blocking, i) => {
+    const { y } = await session.run({ x: Float32Array.of(i, 2, 3) }, { blocking });
+    order.push(i);
+    return [...y.data];
+  });
+  expect(await Promise.all(runs)).toEqual([0, 1, 2, 3].map((i) => [2 * i, 4, 6]));
+  expect(order).toEqual([0, 1, 2, 3]);
+  expect((await failure(() => session.run({ x: new Float32Array(3) }, { blocking: true, outputs: { y: new Float32Array(4) } }))).code).toBe(
+    "CEC6005",
+  );
+  session.dispose();
+  const busy = await Session.load(long());
+  let ticks = 0;
+  const timer = setInterval(() => {
+    ticks++;
+  }, 1);
+  await busy.run({ x: new Float32Array(512 * 512) }, { blocking: true });
+  clearInterval(timer);
+  expect(ticks).toBeLessThan(2);
+  busy.dispose();
+});
+
 it.skipIf(!built)("runs that are waiting take place after dispose; later calls are refused", async () => {
   const session = await Session.load<In, Out>(file);
   const runs = [1, 2, 3].map((v) => session.run({ x: Float32Array.of(v, v, v) }));

@@ -6,12 +6,13 @@ import { fuseResidual } from "../canonicalize/fuse-residual.js";
 import { simplifyTransposes } from "../canonicalize/simplify-transposes.js";
 import { assignLayout } from "./assign-layout.js";
 import { foldWeights } from "./fold-weights.js";
+import { fuseQuantizedResidual } from "./fuse-quantized-residual.js";
 import { lowerFloat } from "./lower-float.js";
 import { lowerQdq } from "./lower-qdq.js";
 
 export { supportedByNative, unsupportedReason } from "./engine-kinds.js";
 
-export const lowerPasses = [lowerQdq, foldWeights, lowerFloat, assignLayout] as unknown as readonly PassDefinition[];
+export const lowerPasses = [lowerQdq, foldWeights, lowerFloat, assignLayout, fuseQuantizedResidual] as unknown as readonly PassDefinition[];
 
 const call = (pass: unknown): PassCall => ({ pass: pass as PassDefinition, options: {} });
 
@@ -29,6 +30,8 @@ export function lowerPipeline(level: string): PassCall[] {
     call(simplifyTransposes),
     call(assignLayout),
     call(simplifyTransposes),
+    // Where no transpose stands between them any more.
+    call(fuseQuantizedResidual),
     call(eliminateDeadCode),
   ];
 }

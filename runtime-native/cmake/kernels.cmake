@@ -23,7 +23,8 @@ set(CEC_KERNEL_AVX512
   ${CEC_KERNELS_SRC}/winograd_f32/avx512.cc
   ${CEC_KERNELS_SRC}/gemm_u8s8_s32/avx512.cc
   ${CEC_KERNELS_SRC}/dwconv_f32/avx512.cc
-  ${CEC_KERNELS_SRC}/dwconv_u8s8_s32/avx512.cc)
+  ${CEC_KERNELS_SRC}/dwconv_u8s8_s32/avx512.cc
+  ${CEC_KERNELS_SRC}/quantize_8bit/avx512.cc)
 set(CEC_KERNEL_AVX512VNNI
   ${CEC_KERNELS_SRC}/gemm_u8s8_s32/avx512vnni.cc)
 

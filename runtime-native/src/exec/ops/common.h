@@ -47,10 +47,12 @@ bool is_8bit(DType type);
 Q8 q8_of(DType type);
 /// A zero point attribute that lies in an 8-bit type.
 int32_t read_zero_point(const Attrs& attrs, const char* key, DType type);
-/// q_min and q_max, by default and at most the range of `type`.
-void read_q_range(const Attrs& attrs, DType type, int32_t* q_min, int32_t* q_max);
-/// The element type that attribute `y_type` names, else `otherwise`; u8, i8 and, where allowed, f32.
-DType read_y_type(const Attrs& attrs, DType otherwise, bool allow_f32);
+/// `name`_scale and `name`_zp of a tensor of `type`.
+QParams read_params(const Attrs& attrs, const std::string& name, DType type);
+/// `prefix`_min and `prefix`_max, by default and at most the range of `type`.
+void read_q_range(const Attrs& attrs, DType type, int32_t* q_min, int32_t* q_max, const std::string& prefix = "q");
+/// The element type that attribute `key` names, else `otherwise`; u8, i8 and, where allowed, f32.
+DType read_y_type(const Attrs& attrs, DType otherwise, bool allow_f32, const char* key = "y_type");
 
 /// Runs a tiled kernel over [0, m) x [0, n) on the pool: by rows where there are enough of them, else by column panels, else by tiles.
 /// Every split is at multiples of the steps, so that results do not depend on it.

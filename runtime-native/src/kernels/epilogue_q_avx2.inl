@@ -147,9 +147,10 @@ inline void finish_rows(const EpilogueQ& e, const EpilogueRegs& r, bool finite, 
   }
 }
 
-// What a register tile needs to end in 8 bits without going through memory. s8 results are made as u8 and moved down by 128.
+// What a register tile needs to end without going through memory. s8 results are made as u8 and moved down by 128.
 struct NarrowTile {
-  const float* multiplier = nullptr;  // of the tile's columns; null: the tile goes to scratch
+  uint8_t bytes = 0;                  // of a result, 1 or, for s32, 4; 0: the tile goes to scratch
+  const float* multiplier = nullptr;  // of the tile's columns
   const int32_t* add = nullptr;       // what integer sums begin with
   bool bounded = false;               // no sum times its multiplier leaves the s32 range
   uint8_t* c = nullptr;

@@ -77,7 +77,7 @@ __attribute__((noinline)) void tile(const Problem& p, size_t m, const typename V
   for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
-      acc[i][v] = accumulate ? V::load(scratch + static_cast<size_t>(i * 2 + v) * V::kWidth) : narrow.multiplier != nullptr ? V::load(narrow.add + static_cast<size_t>(v) * V::kWidth) : V::zero();
+      acc[i][v] = accumulate ? V::load(scratch + static_cast<size_t>(i * 2 + v) * V::kWidth) : narrow.bytes != 0 ? V::load(narrow.add + static_cast<size_t>(v) * V::kWidth) : V::zero();
     }
   }
   if constexpr (Indirect) {
@@ -132,15 +132,17 @@ __attribute__((noinline)) void tile(const Problem& p, size_t m, const typename V
     }
   }
   if constexpr (NV == 2) {
-    if (narrow.multiplier != nullptr) {
+    if (narrow.bytes == 1) {
       V::template finish_tile<MR>(acc, narrow);
       return;
     }
   }
+  int32_t* const to = narrow.bytes == 4 ? reinterpret_cast<int32_t*>(narrow.c) : scratch;
+  const size_t step = narrow.bytes == 4 ? narrow.row_bytes / 4 : 2 * V::kWidth;
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) V::store(scratch + static_cast<size_t>(i * 2 + v) * V::kWidth, acc[i][v]);
+    for (int v = 0; v < NV; ++v) V::store(to + static_cast<size_t>(i) * step + static_cast<size_t>(v) * V::kWidth, acc[i][v]);
   }
 }
 
@@ -188,12 +190,14 @@ inline void column_terms(const Problem& p, size_t n, size_t columns, int32_t* ad
   }
 }
 
-// Whole panels of finite multipliers end in the tile itself.
+// Whole panels of s32, or of 8 bits with finite multipliers, end in the tile itself.
 template <class V>
 inline NarrowTile whole_panel(const EpilogueQ& e, Multipliers kind, size_t n, size_t columns, const int32_t* add, size_t row_bytes) {
-  if (kind == Multipliers::any || columns != 2 * V::kWidth || (e.out != QOut::u8 && e.out != QOut::s8)) return {};
+  const bool wide = e.out == QOut::s32;
+  if (columns != 2 * V::kWidth || e.out == QOut::f32 || (!wide && kind == Multipliers::any)) return {};
   NarrowTile t = narrow_tile(e, kind);
-  t.multiplier = e.multiplier + n;
+  t.bytes = wide ? 4 : 1;
+  t.multiplier = wide ? nullptr : e.multiplier + n;
   t.add = add;
   t.row_bytes = row_bytes;
   return t;
@@ -257,7 +261,7 @@ void compute_in_place(const Problem& p, size_t m0, size_t m1, size_t n0, size_t 
         for (size_t i = 0; i < rows; ++i) prefetch_to_write(c + i * p.ldc * bytes, kPanel * bytes);
         multiply<V, Indirect>(rows, columns, p, m, Indirect ? nullptr : reinterpret_cast<const typename V::Element*>(p.base) + m * p.lda, p.lda, b, ahead.next(), p.k, false,
                               scratch, narrow);
-        if (narrow.multiplier == nullptr) V::finish_rows(e, regs, finite, n, columns, rows, scratch, kPanel, add, c, p.ldc * bytes);
+        if (narrow.bytes == 0) V::finish_rows(e, regs, finite, n, columns, rows, scratch, kPanel, add, c, p.ldc * bytes);
       }
     }
   }
@@ -315,7 +319,7 @@ void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
             multiply<V, false>(rows, columns, p, 0, buffer, length, b + k * width, b + k * width, length, k != 0, scratch, narrow);
           }
         }
-        if (narrow.multiplier == nullptr) V::finish_rows(e, regs, finite, n, columns, rows, scratch, kPanel, add, c, p.ldc * bytes);
+        if (narrow.bytes == 0) V::finish_rows(e, regs, finite, n, columns, rows, scratch, kPanel, add, c, p.ldc * bytes);
       }
     }
   }

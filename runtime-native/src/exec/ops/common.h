@@ -54,8 +54,8 @@ void read_q_range(const Attrs& attrs, DType type, int32_t* q_min, int32_t* q_max
 /// The element type that attribute `key` names, else `otherwise`; u8, i8 and, where allowed, f32.
 DType read_y_type(const Attrs& attrs, DType otherwise, bool allow_f32, const char* key = "y_type");
 
-/// Runs a tiled kernel over [0, m) x [0, n) on the pool: by rows where there are enough of them, else by column panels, else by tiles.
-/// Every split is at multiples of the steps, so that results do not depend on it.
+/// Runs a tiled kernel over [0, m) x [0, n) on the pool: split by rows or by column panels, whichever loads the threads more evenly and then reads less of
+/// the larger operand twice; by tiles where both are uneven. Every split is at multiples of the steps, so that results do not depend on it.
 template <typename F>
 void run_tiles(ThreadPool& pool, size_t m, size_t n, size_t m_step, size_t n_step, size_t work, F&& kernel) {
   if (m == 0 || n == 0) return;
@@ -68,17 +68,24 @@ void run_tiles(ThreadPool& pool, size_t m, size_t n, size_t m_step, size_t n_ste
   }
   const size_t rows = (m + m_step - 1) / m_step;
   const size_t panels = (n + n_step - 1) / n_step;
-  if (rows >= threads * 2 || panels == 1) {
-    pool.parallel_for(rows, [&](size_t begin, size_t end, int) { kernel(begin * m_step, std::min(end * m_step, m), size_t{0}, n); });
-  } else if (panels >= threads || rows == 1) {
-    pool.parallel_for(panels, [&](size_t begin, size_t end, int) { kernel(size_t{0}, m, begin * n_step, std::min(end * n_step, n)); });
-  } else {
+  // The busiest thread's share of the work, as a multiple of an even one.
+  const auto unevenness = [&](size_t parts, size_t step, size_t all) {
+    const size_t most = std::min((parts + threads - 1) / threads * step, all);
+    return static_cast<double>(most * threads) / static_cast<double>(all);
+  };
+  const double by_rows = unevenness(rows, m_step, m), by_panels = unevenness(panels, n_step, n), by_tiles = unevenness(rows * panels, m_step * n_step, m * n);
+  constexpr double kEven = 1.1;
+  if (std::min(by_rows, by_panels) > std::max(kEven, by_tiles)) {
     pool.parallel_for(rows * panels, [&](size_t begin, size_t end, int) {
       for (size_t tile = begin; tile < end; ++tile) {
         const size_t r = tile / panels, p = tile % panels;
         kernel(r * m_step, std::min((r + 1) * m_step, m), p * n_step, std::min((p + 1) * n_step, n));
       }
     });
+  } else if (by_rows <= kEven && by_panels <= kEven ? m >= n : by_rows <= by_panels) {
+    pool.parallel_for(rows, [&](size_t begin, size_t end, int) { kernel(begin * m_step, std::min(end * m_step, m), size_t{0}, n); });
+  } else {
+    pool.parallel_for(panels, [&](size_t begin, size_t end, int) { kernel(size_t{0}, m, begin * n_step, std::min(end * n_step, n)); });
   }
 }
 

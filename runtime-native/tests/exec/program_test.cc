@@ -355,6 +355,16 @@ TEST(Session, ReductionsOfIntegersWrapAndThoseOfNothingGiveTheirNeutralElement) 
   EXPECT_TRUE(reduced("reduce_sum", {3, 0}, {}, 1) == (std::vector<int64_t>{0, 0, 0}));
 }
 
+TEST(Session, AnOpWithoutElementsDoesNotWalkTheOtherDimensions) {
+  ProgramBuilder b;
+  const int64_t many = int64_t{1} << 39;
+  const int32_t x = b.input("x", DType::u8, {0, many});
+  const int32_t wide = b.op("cast", {x}, DType::i32, 2, {{"to", std::string("i32")}});
+  b.output("y", b.op("cum_sum", {wide, b.constant("axis", DType::i64, {}, std::vector<int64_t>{0})}, DType::i32, 2));
+  Session session(b.load(), {});
+  EXPECT_EQ(session.run({view(DType::u8, {0, many}, nullptr)})[0].type.count(), 0);
+}
+
 TEST(Session, IntegerGemmWrapsInItsSumAsInItsProduct) {
   ProgramBuilder b;
   const int32_t x = b.input("x", DType::i64, {1, 1});

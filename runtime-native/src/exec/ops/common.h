@@ -41,6 +41,10 @@ struct TapTable {
 };
 TapTable make_taps(const Window2d& window, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w, int64_t channels);
 
+/// Products of f32 tensors, in the precision that attribute `precision` names: f32 (the default) or bf16.
+bool wants_bf16(const Attrs& attrs);
+inline const GemmF32Variant& float_gemm(const CreateContext& ctx) { return wants_bf16(ctx.attrs()) ? *ctx.kernels().gemm_bf16 : *ctx.kernels().gemm_f32; }
+
 /// A scale attribute: finite, positive f32.
 float read_scale(const Attrs& attrs, const char* key);
 bool is_8bit(DType type);

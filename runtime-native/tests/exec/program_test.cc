@@ -357,12 +357,11 @@ TEST(Session, ReductionsOfIntegersWrapAndThoseOfNothingGiveTheirNeutralElement) 
 
 TEST(Session, AnOpWithoutElementsDoesNotWalkTheOtherDimensions) {
   ProgramBuilder b;
-  const int64_t many = int64_t{1} << 39;
-  const int32_t x = b.input("x", DType::u8, {0, many});
-  const int32_t wide = b.op("cast", {x}, DType::i32, 2, {{"to", std::string("i32")}});
-  b.output("y", b.op("cum_sum", {wide, b.constant("axis", DType::i64, {}, std::vector<int64_t>{0})}, DType::i32, 2));
+  const int64_t many = int64_t{1} << 37;  // an hour of steps that do nothing
+  const int32_t x = b.input("x", DType::i32, {0, many});
+  b.output("y", b.op("cum_sum", {x, b.constant("axis", DType::i64, {}, std::vector<int64_t>{0})}, DType::i32, 2));
   Session session(b.load(), {});
-  EXPECT_EQ(session.run({view(DType::u8, {0, many}, nullptr)})[0].type.count(), 0);
+  EXPECT_EQ(session.run({view(DType::i32, {0, many}, nullptr)})[0].type.count(), 0);
 }
 
 TEST(Session, IntegerGemmWrapsInItsSumAsInItsProduct) {

@@ -26,18 +26,14 @@ const folder = process.argv[2];
 if (folder === undefined) throw new Error("usage: write-cases.ts FOLDER");
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
-cases.forEach((c, n) => {
+/** Kinds that prepare their weights when a program is loaded: their cases are written with constant weights too. */
+const prepacked = /^(matmul|gemm|conv|conv_transpose|matmul_integer|conv_integer|qlinear_matmul|qlinear_conv|lstm|gru|rnn)$/;
+const written = cases.flatMap((c): NativeCase[] => (prepacked.test(c.kind) ? [c, { ...c, constant: c.operands.map((_, i) => i).slice(1) }] : [c]));
+written.forEach((c, n) => {
   const graph = graphOf(c);
   const name = join(folder, `${String(n).padStart(5, "0")}-${c.kind}`);
   writeFileSync(`${name}.cecb`, serialize(graph));
-  writeFileSync(
-    `${name}.data.cecb`,
-    serialize(
-      dataOf(
-        c,
-        graph.inputs.map((v) => v.name),
-      ),
-    ),
-  );
+  const fed = graph.inputs.map((v) => v.name);
+  writeFileSync(`${name}.data.cecb`, serialize(dataOf(c, fed)));
 });
-process.stdout.write(`${cases.length} cases\n`);
+process.stdout.write(`${written.length} cases\n`);

@@ -148,7 +148,7 @@ class ConvBase : public Op {
           continue;
         }
         std::fill(to, to + left, padding);
-        std::memcpy(to + left, x + (row / state.padded_h * state.in_h + y - top) * state.in_row, state.in_row * sizeof(T));
+        if (state.in_row != 0) std::memcpy(to + left, x + (row / state.padded_h * state.in_h + y - top) * state.in_row, state.in_row * sizeof(T));
         std::fill(to + left + state.in_row, to + state.padded_row, padding);
       }
     });

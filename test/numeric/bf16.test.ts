@@ -43,7 +43,7 @@ it.skipIf(!built)("products round their operands to bf16 and nothing else, depth
   }
 });
 
-const IMAGES = 5120;
+const IMAGES = 512;
 
 it.skipIf(!built || !existsSync(model))("ResNet-20 in bf16 keeps its predictions on CIFAR-10", async () => {
   const { graph } = await loadModel(model);
@@ -54,7 +54,7 @@ it.skipIf(!built || !existsSync(model))("ResNet-20 in bf16 keeps its predictions
   } as Parameters<typeof openCifar10>[1]);
   const count = Math.min(IMAGES, images.size);
   const predicted = async (precision: "f32" | "bf16"): Promise<number[]> => {
-    const session = createSession(serialize((await lowerGraph(graph, [], false, { precision })).graph), { threads: 2 });
+    const session = createSession(serialize((await lowerGraph(graph, [], false, { precision })).graph), { threads: 1 });
     const out: number[] = [];
     try {
       for (let at = 0; at < count; at += 64) {
@@ -76,6 +76,6 @@ it.skipIf(!built || !existsSync(model))("ResNet-20 in bf16 keeps its predictions
   const right = (p: readonly number[]): number => (100 * p.filter((v, i) => v === labels[i]).length) / count;
   const flips = f32.filter((v, i) => v !== bf16[i]).length;
   process.stderr.write(`ResNet-20, ${count} images: top-1 ${right(f32).toFixed(2)} in f32, ${right(bf16).toFixed(2)} in bf16, ${flips} flips\n`);
-  expect(Math.abs(right(f32) - right(bf16))).toBeLessThan(0.3);
-  expect(flips).toBeLessThan(count * 0.01);
+  expect(Math.abs(right(f32) - right(bf16))).toBeLessThan(0.6);
+  expect(flips).toBeLessThan(6);
 });

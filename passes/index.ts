@@ -13,6 +13,6 @@ export const passes: ReadonlyMap<string, PassDefinition> = new Map(all.map((p) =
 export const findPass = (name: string): PassDefinition | undefined => passes.get(name.replaceAll("-", "_"));
 
 export { canonicalizePasses } from "./canonicalize/index.js";
-export { lowerPasses, lowerPipeline, supportedByNative, unsupportedReason } from "./lower/index.js";
+export { type LowerOptions, lowerPasses, lowerPipeline, supportedByNative, unsupportedReason } from "./lower/index.js";
 export { quantizePasses } from "./quantize/index.js";
 export { rangeMethods } from "./quantize/options.js";

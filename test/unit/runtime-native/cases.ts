@@ -373,6 +373,14 @@ function convolution(): NativeCase[] {
   }
   const image = { x: [2, 9, 7, 16], w: [12, 3, 3, 16], o: [2, 9, 7, 12] };
   list.push(one("cpu.conv", [f(...image.x), f(...image.w), f(12), f(...image.o)], { pads: [1, 1, 1, 1], activation: "relu" }));
+  for (const [x, w, attrs] of [
+    [[2, 9, 7, 16], [12, 3, 3, 16], { pads: [1, 1, 1, 1] }],
+    [[1, 9, 8, 3], [17, 5, 5, 3], { pads: [2, 2, 2, 2], strides: [2, 2] }],
+    [[1, 6, 6, 10], [8, 3, 3, 5], { group: 2 }],
+    [[3, 4, 4, 33], [40, 1, 1, 33], {}],
+  ] as const)
+    list.push(one("cpu.conv", [f(...x), f(...w), f(w[0])], { ...attrs, precision: "bf16" }));
+  list.push(one("cpu.gemm", [f(7, 33), f(20, 33), f(20), f(7, 20)], { precision: "bf16", activation: "relu" }));
   for (const algorithm of ["auto", "direct", "winograd_f2", "winograd_f4"]) {
     list.push(
       one("cpu.conv", [f(...image.x), f(...image.w), f(12), f(...image.o)], { pads: [1, 1, 1, 1], activation: "relu", algorithm }),

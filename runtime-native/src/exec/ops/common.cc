@@ -86,6 +86,12 @@ TapTable make_taps(const Window2d& window, int64_t in_h, int64_t in_w, int64_t o
   return table;
 }
 
+bool wants_bf16(const Attrs& attrs) {
+  const std::string precision = attrs.text("precision", "f32");
+  if (precision != "f32" && precision != "bf16") reject("precision is \"" + precision + "\"; it must be f32 or bf16");
+  return precision == "bf16";
+}
+
 float read_scale(const Attrs& attrs, const char* key) {
   const float scale = static_cast<float>(attrs.number(key));
   if (!(scale > 0) || !std::isfinite(scale)) reject(std::string("attribute ") + key + " is " + std::to_string(attrs.number(key)) + "; a scale must be finite and greater than 0");

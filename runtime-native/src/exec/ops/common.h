@@ -41,6 +41,10 @@ struct TapTable {
 };
 TapTable make_taps(const Window2d& window, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w, int64_t channels);
 
+/// Products of f32 tensors, in the precision that attribute `precision` names: f32 (the default) or bf16.
+bool wants_bf16(const Attrs& attrs);
+inline const GemmF32Variant& float_gemm(const CreateContext& ctx) { return wants_bf16(ctx.attrs()) ? *ctx.kernels().gemm_bf16 : *ctx.kernels().gemm_f32; }
+
 /// A scale attribute: finite, positive f32.
 float read_scale(const Attrs& attrs, const char* key);
 bool is_8bit(DType type);
@@ -87,6 +91,30 @@ void run_tiles(ThreadPool& pool, size_t m, size_t n, size_t m_step, size_t n_ste
   } else {
     pool.parallel_for(panels, [&](size_t begin, size_t end, int) { kernel(size_t{0}, m, begin * n_step, std::min(end * n_step, n)); });
   }
+}
+
+/// Floats to integers truncate toward zero and wrap; NaN and infinities give 0 (as compiler/core/ir/ops/cast.ts).
+template <typename T>
+T to_integer(double v) {
+  if (!std::isfinite(v)) return 0;
+  v = std::trunc(v);
+  if (v >= -9223372036854775808.0 && v < 9223372036854775808.0) return static_cast<T>(static_cast<int64_t>(v));
+  v = std::fmod(v, 18446744073709551616.0);
+  if (v < 0) v += 18446744073709551616.0;
+  return v >= 18446744073709551616.0 ? T{0} : static_cast<T>(static_cast<uint64_t>(v));
+}
+/// A computed value as an element: floats are rounded, integers as to_integer.
+template <typename T>
+T from_double(double v) {
+  if constexpr (std::is_integral_v<T>) return to_integer<T>(v);
+  else return static_cast<T>(v);
+}
+
+/// Sum of two elements; integers wrap.
+template <typename T>
+T wrapping_add(T a, T b) {
+  if constexpr (std::is_integral_v<T>) return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  else return a + b;
 }
 
 /// NumPy broadcasting of two shapes; rejects shapes that do not fit.

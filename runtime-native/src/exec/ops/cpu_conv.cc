@@ -148,7 +148,7 @@ class ConvBase : public Op {
           continue;
         }
         std::fill(to, to + left, padding);
-        std::memcpy(to + left, x + (row / state.padded_h * state.in_h + y - top) * state.in_row, state.in_row * sizeof(T));
+        if (state.in_row != 0) std::memcpy(to + left, x + (row / state.padded_h * state.in_h + y - top) * state.in_row, state.in_row * sizeof(T));
         std::fill(to + left + state.in_row, to + state.padded_row, padding);
       }
     });
@@ -169,7 +169,7 @@ class ConvBase : public Op {
 
 class Conv final : public ConvBase {
  public:
-  explicit Conv(CreateContext& ctx) : ConvBase(ctx, DType::f32), gemm_(*ctx.kernels().gemm_f32), dwconv_(*ctx.kernels().dwconv_f32) {
+  explicit Conv(CreateContext& ctx) : ConvBase(ctx, DType::f32), gemm_(float_gemm(ctx)), dwconv_(*ctx.kernels().dwconv_f32) {
     clamp_ = read_activation(ctx.attrs());
     if (ctx.has(2)) {
       const Constant& bias = ctx.constant(2, "bias");
@@ -180,6 +180,7 @@ class Conv final : public ConvBase {
     const float* w = ctx.constant(1, "weights").as<float>();
     const size_t taps = static_cast<size_t>(this->taps());
     const size_t k = taps * static_cast<size_t>(group_channels_);
+    if (depthwise_ && wants_bf16(ctx.attrs())) reject("precision is \"bf16\", which depthwise convolutions do not have");
     if (depthwise_) {
       packed_bytes_ = dwconv_.packed_bytes(static_cast<size_t>(outputs_), taps);
       packed_ = allocate_aligned(packed_bytes_);
@@ -287,6 +288,10 @@ class Conv final : public ConvBase {
   /// The form to use; `algorithm` overrides the cost model.
   std::optional<WinogradTile> winograd_form(const CreateContext& ctx) const {
     const std::string algorithm = read_algorithm(ctx);
+    if (wants_bf16(ctx.attrs())) {
+      if (algorithm[0] == 'w') reject("algorithm is \"" + algorithm + "\", which bf16 does not have: its transforms would round once more");
+      return std::nullopt;
+    }
     if (algorithm == "winograd_f2") return WinogradTile::f2;
     if (algorithm == "winograd_f4") return WinogradTile::f4;
     const std::optional<WinogradProblem> problem = declared_winograd(ctx);
@@ -563,7 +568,7 @@ class QConv final : public ConvBase {
 
 class Gemm final : public Op {
  public:
-  explicit Gemm(CreateContext& ctx) : gemm_(*ctx.kernels().gemm_f32), clamp_(read_activation(ctx.attrs())) {
+  explicit Gemm(CreateContext& ctx) : gemm_(float_gemm(ctx)), clamp_(read_activation(ctx.attrs())) {
     const Constant& w = ctx.constant(1, "weights");
     if (w.type.dtype != DType::f32 || w.type.shape.rank() != 2) reject("the weights must be f32[N,K], they are " + w.type.to_string());
     n_ = static_cast<size_t>(w.type.shape[0]);

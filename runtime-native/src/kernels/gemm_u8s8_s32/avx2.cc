@@ -16,8 +16,8 @@ struct Vec {
   static constexpr int kRows = 6;
   static constexpr bool kSubtractsZeroPoint = true;
   static Reg zero() { return _mm256_setzero_si256(); }
-  static Reg load(const int32_t* p) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
-  static void store(int32_t* p, Reg v) { _mm256_store_si256(reinterpret_cast<__m256i*>(p), v); }
+  static Reg load(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static void store(int32_t* p, Reg v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
   static Reg load_b(const int8_t* p) { return _mm256_cvtepi8_epi16(_mm_load_si128(reinterpret_cast<const __m128i*>(p))); }
   static Reg broadcast_a(const int16_t* p) {
     int32_t pair;

@@ -45,6 +45,8 @@ export const annotateInt8 = definePass({
     const floatEdges = o.profile === "tensorrt" ? residualEdges(graph, chosen) : new Set<string>();
     const specOf = (v: Value): EdgeSpec | null => {
       const root = groups.root(v);
+      const grid = gridOf(graph, v);
+      if (grid !== null && root === v && groups.members(v).length === 1) return grid;
       const names = groups.members(root).flatMap((m) => [m.name, m.producer?.name ?? ""]);
       // A table that is only read from: what is read has the table's parameters.
       if (isConstant(root)) return constantSpec(root, o, settings.of(names));
@@ -93,6 +95,14 @@ export const annotateInt8 = definePass({
     }
   },
 });
+
+/** The exact parameters that align-input found, where it mapped the value to them. */
+function gridOf(graph: Graph, v: Value): FixedSpec | null {
+  const grids = graph.users(v).map((op) => (op.inputs[0] === v ? op.annotations["grid"] : undefined));
+  const [grid] = grids as { readonly scale: number; readonly zeroPoint: number }[];
+  if (grid === undefined || grids.some((g) => g === undefined)) return null;
+  return { kind: "fixed", type: "u8", scale: [grid.scale], zeroPoint: [grid.zeroPoint], axis: null };
+}
 
 const finiteF32 = (t: Tensor): boolean => t.type === "f32" && t.data.length > 0 && toNumbers(t).every(Number.isFinite);
 

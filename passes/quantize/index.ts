@@ -4,6 +4,7 @@ import { z } from "zod";
 import { definePass, type PassCall, type PassDefinition } from "../../compiler/core/index.js";
 import { dedupeConstants } from "../canonicalize/dedupe-constants.js";
 import { eliminateDeadCode } from "../canonicalize/eliminate-dead-code.js";
+import { alignInput } from "./align-input.js";
 import { annotateInt8 } from "./annotate-int8.js";
 import { materializeQdq } from "./materialize-qdq.js";
 import { observe } from "./observe.js";
@@ -44,6 +45,7 @@ export const quantize = definePass({
 
 export const quantizePasses = [
   quantize,
+  alignInput,
   annotateInt8,
   observe,
   validateQuantization,

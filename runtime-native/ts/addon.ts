@@ -51,6 +51,8 @@ export interface AddonStatistics {
   readonly histogram: { readonly lo: number; readonly hi: number; readonly counts: Float64Array };
   readonly channelMin?: Float32Array;
   readonly channelMax?: Float32Array;
+  readonly channelMean?: Float64Array;
+  readonly channelMeanSquare?: Float64Array;
 }
 
 /** Where a session keeps what its ops compute; sizes in bytes, `first`, `last` and `liveStep` are indices of `steps`. */
@@ -100,7 +102,7 @@ export interface Addon {
   /** Off the event loop; a path is mapped into memory. */
   loadProgram(source: string | Uint8Array, isa?: string): Promise<AddonProgram>;
   readonly Session: new (program: AddonProgram, threads: number, keep: readonly string[], profile: boolean) => AddonSession;
-  readonly Observer: new (program: AddonProgram, names: readonly string[], bins: number, perChannelMinMax: boolean) => AddonObserver;
+  readonly Observer: new (program: AddonProgram, names: readonly string[], bins: number, perChannel: boolean) => AddonObserver;
   cpuInfo(): {
     readonly isa: string;
     readonly maxIsa: string;

@@ -18,12 +18,27 @@ export interface TensorStatistics {
   readonly infCount: number;
   /** Equal-width bins over [lo, hi]. */
   readonly histogram: { readonly lo: number; readonly hi: number; readonly counts: Float64Array };
+  /** Per channel, where `ObserveOptions.channels` asked for it. */
+  readonly channels?: ChannelStatistics;
+}
+
+/** Extremes and moments of finite values, one entry a channel. */
+export interface ChannelStatistics {
+  readonly min: ArrayLike<number>;
+  readonly max: ArrayLike<number>;
+  readonly mean: ArrayLike<number>;
+  readonly meanSquare: ArrayLike<number>;
 }
 
 export interface ObserveOptions {
   /** Histogram bins; 0 keeps only min, max and moments. */
   readonly bins: number;
+  /** Also per channel, along `channelAxis`. */
+  readonly channels?: boolean;
 }
+
+/** The axis that holds channels: 1 for what Conv reads and gives (rank 4 and 5), the last for features and tokens. */
+export const channelAxis = (rank: number): number => (rank >= 4 ? 1 : rank - 1);
 
 export interface GraphSession {
   /** Runs one batch; gives graph outputs by name, and the values listed in `keep` by value name. */

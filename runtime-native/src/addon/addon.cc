@@ -203,7 +203,7 @@ class ObserverObject : public Napi::ObjectWrap<ObserverObject> {
       const double bins = info[2].As<Napi::Number>().DoubleValue();
       options.bins = bins >= 0 && bins < 1e9 ? static_cast<int>(bins) : -1;
     }
-    options.per_channel_min_max = info[3].ToBoolean();
+    options.per_channel = info[3].ToBoolean();
     guarded(env, [&] {
       observer = std::make_shared<cec::Observer>(program, names, options);
       return 0;
@@ -214,9 +214,10 @@ class ObserverObject : public Napi::ObjectWrap<ObserverObject> {
   std::shared_ptr<cec::Observer> observer;
 
  private:
-  static Napi::Value floats(Napi::Env env, const std::vector<float>& values) {
-    Napi::Float32Array array = Napi::Float32Array::New(env, values.size());
-    if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof(float));
+  template <typename Array, typename T>
+  static Napi::Value numbers(Napi::Env env, const std::vector<T>& values) {
+    Array array = Array::New(env, values.size());
+    if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof(T));
     return array;
   }
 
@@ -244,8 +245,10 @@ class ObserverObject : public Napi::ObjectWrap<ObserverObject> {
         histogram.Set("counts", counts);
         row.Set("histogram", histogram);
         if (!s.channel_min.empty()) {
-          row.Set("channelMin", floats(env, s.channel_min));
-          row.Set("channelMax", floats(env, s.channel_max));
+          row.Set("channelMin", numbers<Napi::Float32Array>(env, s.channel_min));
+          row.Set("channelMax", numbers<Napi::Float32Array>(env, s.channel_max));
+          row.Set("channelMean", numbers<Napi::Float64Array>(env, s.channel_mean));
+          row.Set("channelMeanSquare", numbers<Napi::Float64Array>(env, s.channel_mean_square));
         }
         rows.Set(static_cast<uint32_t>(i), row);
       }

@@ -48,26 +48,29 @@ export const alignInput = definePass({
     if (calibration === null) return;
     for (const input of graph.inputs) {
       const readers = graph.users(input);
-      const [first] = readers;
-      if (first === undefined || graph.isOutput(input) || !readers.every((op) => foldable(op, input))) continue;
+      const [head] = readers;
+      if (head === undefined || graph.isOutput(input) || !readers.every((op) => foldable(op, input))) continue;
       const grids = await gridsOf(input, calibration);
       if (grids === null) {
-        decide(first, "input left alone", `%${input.name} holds no evenly spaced values that 8 bits could store`);
+        decide(head, "input left alone", `%${input.name} holds no evenly spaced values that 8 bits could store`);
         continue;
       }
       const { step, offset } = grids[0] as Grid;
       const uniform = grids.every((g) => Math.abs(g.step / step - 1) * LEVELS < TOLERANCE && Math.abs(g.offset - offset) < TOLERANCE * step);
       if (uniform) shift(graph, input, readers, grids[0] as Grid);
-      else map(input, readers, grids);
+      else if (readers.some((op) => !["", "NOTSET"].includes(str(op, "auto_pad", "")))) {
+        decide(head, "input left alone", "its channels lie on different grids, and the padding of a reader is not explicit");
+        continue;
+      } else map(input, readers, grids);
       count("aligned");
-      decide(first, "input aligned", `%${input.name} holds 8-bit values: stored on their own steps, without error`);
+      decide(head, "input aligned", `%${input.name} holds 8-bit values: stored on their own steps, without error`);
     }
 
     /** Zero stays zero: only the part of a step that the zero point cannot express is added. What convolutions pad with is off by that part. */
     function shift(g: Graph, input: Value, readers: readonly Op[], { step, offset }: Grid): void {
       const zeroPoint = Math.min(LEVELS - 1, Math.max(0, Math.round(-offset / step)));
       const part = -(offset + zeroPoint * step);
-      rewrite.patch(first(g, readers), `%${input.name} moved by ${part} to its own grid`, (edit) => {
+      rewrite.patch(earliest(g, readers), `%${input.name} moved by ${part} to its own grid`, (edit) => {
         const moved = edit.insert("add", [input, edit.constant(`${input.name}.part`, f32([], [part]))], { outputNames: [`${input.name}.aligned`] });
         for (const op of readers) {
           const w = toNumbers(constantTensor(op.inputs[1]) as never);
@@ -123,7 +126,7 @@ export const alignInput = definePass({
 
 type Edit = Parameters<Parameters<Parameters<NonNullable<typeof alignInput.run>>[0]["rewrite"]["patch"]>[2]>[0];
 
-const first = (g: Graph, ops: readonly Op[]): Op => g.ops.find((op) => ops.includes(op)) as Op;
+const earliest = (g: Graph, ops: readonly Op[]): Op => g.ops.find((op) => ops.includes(op)) as Op;
 const rankOf = (op: Op): number => (constantTensor(op.inputs[1])?.dims.length ?? 0) as number;
 
 /** Points the convolution at its new operand, with new weights, and with `sums` added to its bias. */
@@ -167,8 +170,7 @@ const foldable = (op: Op, v: Value): boolean =>
   v.type.kind === "tensor" &&
   v.type.elem === "f32" &&
   constantTensor(op.inputs[1])?.type === "f32" &&
-  (op.inputs[2] == null || constantTensor(op.inputs[2])?.type === "f32") &&
-  ["", "NOTSET"].includes(str(op, "auto_pad", ""));
+  (op.inputs[2] == null || constantTensor(op.inputs[2])?.type === "f32");
 
 /** The grid of each channel, or `null` where one has none. */
 async function gridsOf(input: Value, calibration: CalibrationSource): Promise<Grid[] | null> {

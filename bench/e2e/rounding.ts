@@ -45,7 +45,7 @@ function readable(text: string): unknown {
   return text === "true" ? true : text === "false" ? false : Number.isNaN(Number(text)) ? text : Number(text);
 }
 const known = (pass: string): Record<string, unknown> => {
-  const keys = Object.keys((passes.get(pass)?.options as unknown as { shape: object }).shape);
+  const keys = Object.keys((passes.get(pass) as unknown as { readonly options: { readonly shape: object } }).options.shape);
   return Object.fromEntries(Object.entries(settings).filter(([k]) => keys.includes(k)));
 };
 const call = (name: string, options: Record<string, unknown> = {}) => ({ pass: findPass(name) as PassDefinition, options });

@@ -7,6 +7,8 @@ import {
   type Moments,
   type MomentsJob,
   type RoundingKernels,
+  randomFrom,
+  streamOf,
   type Tensor,
 } from "../../../compiler/core/index.js";
 import { blocksOf, columnKey, columnsOf, type Layer } from "./layers.js";
@@ -21,8 +23,8 @@ export interface MomentSettings {
   /** Samples to run, and columns to take from a layer, at most. */
   readonly samples: number;
   readonly rows: number;
-  /** Uniform in [0, 1). */
-  readonly random: () => number;
+  /** Of the choice of rows: each layer has a stream of its own, so that it does not depend on which layers share a run. */
+  readonly seed: number;
   /** Called with the number of samples that were run. */
   readonly ran: (samples: number) => void;
 }
@@ -53,6 +55,7 @@ export async function collectMoments(
   settings: MomentSettings,
 ): Promise<ReadonlyMap<string, LayerMoments>> {
   const distinct = new Map(layers.map((l) => [columnKey(l), l]));
+  const random = new Map([...distinct.keys()].map((key) => [key, randomFrom(settings.seed, streamOf(key))]));
   const held = new Map<string, LayerMoments>(
     [...distinct].map(([key, l]) => [
       key,
@@ -73,7 +76,7 @@ export async function collectMoments(
         const sums = held.get(key) as LayerMoments;
         const total = columns.images * columns.outH * columns.outW;
         const wanted = (Math.min(settings.rows, enough(l.depth)) * samples) / Math.max(size, samples);
-        const rows = pickRows(total, Math.max(1, Math.ceil(wanted)), settings.random);
+        const rows = pickRows(total, Math.max(1, Math.ceil(wanted)), random.get(key) as () => number);
         sums.rows += rows.length;
         jobs.push({ ...columns, x: x.data as Float32Array, rows, moments: sums.moments, sums: sums.sums });
       }

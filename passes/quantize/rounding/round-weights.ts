@@ -55,6 +55,7 @@ export const roundWeights = definePass({
     if (kernels === undefined)
       return fail("CEC6009", { message: `the executor ${executor.name} has no kernels for learned rounding`, help: "npm run build:native" });
     const batch = batchFor(graph);
+    const seed = Math.floor(random() * 2 ** 32);
     const runs = inRuns(layers, o.memory * MIB, batch);
     const work = runs.length * Math.min(o.samples, calibration.size) + layers.length;
     let done = 0;
@@ -68,7 +69,7 @@ export const roundWeights = definePass({
         batch,
         samples: o.samples,
         rows: o.rows,
-        random,
+        seed,
         ran: (n) => step(n, "second moments of the layers' inputs"),
       });
       count("runs");

@@ -69,7 +69,7 @@ export const annotateInt8 = definePass({
       if (rule.kind === "weighted") {
         const w = constantTensor(op.inputs[1]);
         if (w === null) continue;
-        inputs[1] = weightSpec(op, w, own.weights ?? o.weights);
+        inputs[1] = weightSpec(op, w, own.weights ?? o.weights, o.weight_bits);
         if (op.inputs[2] != null && o.profile !== "tensorrt")
           inputs[2] = { kind: "derivedFrom", from: [(op.inputs[0] as Value).name, (op.inputs[1] as Value).name] };
       }
@@ -88,7 +88,7 @@ export const annotateInt8 = definePass({
       const names = [op.name, ...op.outputs.map((v) => v.name)];
       const w = constantTensor(op.inputs[1]);
       if (o.profile !== "cpu" || w === null || !finiteF32(w) || isKept(settings, names)) return;
-      const weights = weightSpec(op, w, settings.of(names).weights ?? o.weights);
+      const weights = weightSpec(op, w, settings.of(names).weights ?? o.weights, o.weight_bits);
       const spec: OpSpec = { inputs: op.inputs.map((_, i) => (i === 1 ? weights : null)), outputs: op.outputs.map(() => null) };
       rewrite.annotate(op, "quant", spec as unknown as Json, "weights are stored as i8");
       decide(op, "weights only", "weights i8; no CPU target has an integer transposed convolution, so it runs in float");
@@ -109,13 +109,13 @@ const finiteF32 = (t: Tensor): boolean => t.type === "f32" && t.data.length > 0 
 const isKept = (settings: Settings, names: readonly string[]): boolean =>
   names.some((n) => n !== "" && settings.keep(n)) || settings.of(names).keep === true;
 
-function weightSpec(op: Op, w: Tensor, granularity: "per_channel" | "per_tensor"): FixedSpec {
+function weightSpec(op: Op, w: Tensor, granularity: "per_channel" | "per_tensor", bits: number): FixedSpec {
   const rule = ruleOf(op.kind);
   // A transposed convolution in groups has its output channels spread over both first axes: one scale for all.
   const grouped = op.kind === "conv_transpose" && (op.attrs["group"] ?? 1) !== 1;
   const axis = rule.kind === "weighted" && granularity === "per_channel" && !grouped ? rule.weightAxis(op.attrs, w.dims.length) : null;
-  const scale = weightScales(w, axis);
-  return { kind: "fixed", type: "i8", scale, zeroPoint: scale.map(() => 0), axis };
+  const scale = weightScales(w, axis, bits);
+  return { kind: "fixed", type: "i8", scale, zeroPoint: scale.map(() => 0), axis, ...(bits === 8 ? {} : { bits }) };
 }
 
 /** Values of the result along the axis of the output channels. */

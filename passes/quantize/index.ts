@@ -10,6 +10,7 @@ import { materializeQdq } from "./materialize-qdq.js";
 import { observe } from "./observe.js";
 import { int8Options } from "./options.js";
 import { quantizeDynamic } from "./quantize-dynamic.js";
+import { roundWeights } from "./rounding/round-weights.js";
 import { validateQuantization } from "./validate-quantization.js";
 
 const call = (pass: unknown, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: pass as PassDefinition, options });
@@ -22,7 +23,7 @@ export const quantize = definePass({
   name: "quantize",
   summary: "Post-training quantization to INT8",
   description:
-    "`quantize int8` expands to annotate-int8, observe, validate-quantization, materialize-qdq; `quantize dynamic` and `quantize weights` to quantize-dynamic. Put `fold_batch_norm` and `fuse` before it.",
+    "`quantize int8` expands to annotate-int8, observe, round-weights (unless `rounding: nearest`), validate-quantization, materialize-qdq; `quantize dynamic` and `quantize weights` to quantize-dynamic. Put `fold_batch_norm` and `fuse` before it.",
   from: "float",
   to: "quantized",
   keeps: "lossy",
@@ -35,6 +36,8 @@ export const quantize = definePass({
     return [
       call(annotateInt8, o),
       call(observe, { bins: o.bins }),
+      // Behind the ranges of activations, whose steps the biases have: they bound the scales of weights.
+      ...(o.rounding === "nearest" ? [] : [call(roundWeights, { method: o.rounding, ...o.learning })]),
       // Every range is known now, and nothing has been changed yet.
       call(validateQuantization, { profile: o.profile }),
       call(materializeQdq),
@@ -48,6 +51,7 @@ export const quantizePasses = [
   alignInput,
   annotateInt8,
   observe,
+  roundWeights,
   validateQuantization,
   materializeQdq,
   quantizeDynamic,

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CecError, diagnostic, fail, isCode } from "../../compiler/core/diagnostics/index.js";
+import type { MomentsJob, RoundingProblem, RoundingResult } from "../../compiler/core/pass/executor.js";
 
 export interface AddonTensor {
   readonly type: string;
@@ -117,6 +118,8 @@ export interface Addon {
     }[];
   };
   opKinds(): string[];
+  addMoments(jobs: readonly MomentsJob[], threads: number): Promise<number[]>;
+  roundWeights(problem: Omit<RoundingProblem, "method"> & { readonly adaround: boolean } & RoundingResult, threads: number): Promise<number[]>;
 }
 
 /** The folder that holds `runtime-native/`, found upwards from this file: sources and `dist/` lie at different depths. */

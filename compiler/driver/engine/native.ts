@@ -1,7 +1,15 @@
 /** The native engine as an executor: lowers a copy of the graph, writes it as a program, runs it. */
 
 import { lowerPipeline } from "../../../passes/lower/index.js";
-import { createObserver, createSession, loadProgram, type NativeSession, type OpProfile, serialize } from "../../../runtime-native/ts/index.js";
+import {
+  createObserver,
+  createSession,
+  loadProgram,
+  type NativeSession,
+  type OpProfile,
+  roundingKernels,
+  serialize,
+} from "../../../runtime-native/ts/index.js";
 import {
   channelAxis,
   type Executor,
@@ -88,6 +96,7 @@ export async function prepareNative(graph: Graph, keep: readonly string[] = [], 
 export function nativeExecutor(options: NativeOptions = {}): Executor {
   return {
     name: "native",
+    rounding: roundingKernels(options.threads ?? 1),
     prepare: (graph, o = {}) => prepareNative(graph, o.keep ?? [], options),
     async observe(graph, values, batches, observe) {
       const { graph: lowered, kept, channelsLast } = await lowerGraph(graph, values, true);

@@ -1,5 +1,6 @@
 /** ONNX Runtime (onnxruntime-node, an optional dependency) as an executor: runs the graph's ONNX export. */
 import type { InferenceSession } from "onnxruntime-node";
+import { roundingKernels } from "../../../runtime-native/ts/index.js";
 import {
   byteSize,
   channelAxis,
@@ -263,6 +264,7 @@ export function createStatistics(bins: number, channels = false): { add(t: Tenso
 export function ortExecutor(options: OrtOptions = {}): Executor {
   return {
     name: "ort",
+    rounding: roundingKernels(options.threads ?? 1),
     prepare: (graph, o = {}) => prepareOrt(graph, o.keep ?? [], options),
     // One pass over the batches: what is held is the kept outputs of one batch and the statistics.
     async observe(graph, values, batches, { bins, channels }) {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "addon/support.h"
 #include "cec/cpu_features.h"
 #include "cec/error.h"
 #include "cec/observer.h"
@@ -22,12 +23,8 @@
 namespace {
 
 using cec::codes::kArgument;
-
-Napi::Error coded(Napi::Env env, const std::string& code, const std::string& message) {
-  Napi::Error error = Napi::Error::New(env, message);
-  error.Set("code", Napi::String::New(env, code));
-  return error;
-}
+using cec_addon::coded;
+using cec_addon::typed_array_data;
 
 /// Runs body; C++ errors become JavaScript exceptions with a code.
 template <typename F>
@@ -268,13 +265,6 @@ struct Target {
   void* data = nullptr;
   size_t bytes = 0;
 };
-
-/// Where the values of a typed array lie; shared memory too, which TypedArray::ArrayBuffer does not give.
-void* typed_array_data(Napi::Env env, const Napi::Value& array) {
-  void* data = nullptr;
-  if (napi_get_typedarray_info(env, array, nullptr, nullptr, &data, nullptr, nullptr) != napi_ok) throw coded(env, cec::codes::kFeed, "an array cannot be read");
-  return data;
-}
 
 Napi::ArrayBuffer to_array_buffer(Napi::Env env, const Result& result) {
   const size_t bytes = result.type.bytes();
@@ -652,6 +642,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Observer", ObserverObject::define(env));
   exports.Set("cpuInfo", Napi::Function::New(env, cpu_info));
   exports.Set("opKinds", Napi::Function::New(env, op_kinds));
+  cec_addon::define_rounding(env, exports);
   return exports;
 }
 

@@ -60,7 +60,16 @@ const scalable = (op: Op): boolean => {
   return a === undefined || a === "relu" || (a === "clip" && num(op, "clip_min", Number.NEGATIVE_INFINITY) === 0);
 };
 
-const unary: ReadonlySet<string> = new Set(["relu", "max_pool", "average_pool", "global_average_pool", "global_max_pool", "leaky_relu", "identity", "dropout"]);
+const unary: ReadonlySet<string> = new Set([
+  "relu",
+  "max_pool",
+  "average_pool",
+  "global_average_pool",
+  "global_max_pool",
+  "leaky_relu",
+  "identity",
+  "dropout",
+]);
 
 export function channelClasses(graph: Graph): ChannelClasses {
   const base = new Map<Value, readonly [start: number, channels: number]>();
@@ -127,7 +136,9 @@ export function channelClasses(graph: Graph): ChannelClasses {
     if (unary.has(op.kind)) return same && link(x, y);
     switch (op.kind) {
       case "add":
-        return op.attrs["activation"] !== "clip" && op.inputs.every((v) => v != null && shapeOf(v)?.length === into && count(v) === count(y) && link(v, y));
+        return (
+          op.attrs["activation"] !== "clip" && op.inputs.every((v) => v != null && shapeOf(v)?.length === into && count(v) === count(y) && link(v, y))
+        );
       case "concat": {
         if (num(op, "axis", 0) !== axis && num(op, "axis", 0) !== axis - rank)
           return op.inputs.every((v) => v != null && count(v) === count(y) && link(v, y));

@@ -6,6 +6,7 @@ import { dedupeConstants } from "../canonicalize/dedupe-constants.js";
 import { eliminateDeadCode } from "../canonicalize/eliminate-dead-code.js";
 import { alignInput } from "./align-input.js";
 import { annotateInt8 } from "./annotate-int8.js";
+import { correctBias } from "./correct-bias.js";
 import { materializeQdq } from "./materialize-qdq.js";
 import { observe } from "./observe.js";
 import { int8Options } from "./options.js";
@@ -52,6 +53,7 @@ export const quantizePasses = [
   annotateInt8,
   observe,
   roundWeights,
+  correctBias,
   validateQuantization,
   materializeQdq,
   quantizeDynamic,

@@ -77,7 +77,8 @@ export interface NativeGraphSession extends GraphSession {
 
 /** Prepares a graph of any level below lowered. Throws CEC6002 / CEC6003 where the engine lacks an op. */
 export async function prepareNative(graph: Graph, keep: readonly string[] = [], options: NativeOptions = {}): Promise<NativeGraphSession> {
-  const lowered = graph.level === "lowered" ? { graph, kept: new Map<string, string>(), channelsLast: new Set<string>() } : await lowerGraph(graph, keep);
+  const lowered =
+    graph.level === "lowered" ? { graph, kept: new Map<string, string>(), channelsLast: new Set<string>() } : await lowerGraph(graph, keep);
   const session: NativeSession = createSession(serialize(lowered.graph), { threads: options.threads ?? 1, profile: options.profile ?? false });
   return {
     async run(feeds) {

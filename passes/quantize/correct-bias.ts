@@ -70,7 +70,7 @@ export const correctBias = definePass({
       const quantized = plain.clone();
       for (const l of layers) setBias(quantized, before.get(l.product.y.name) as string, l.bias);
       await runPipeline(quantized, [{ pass: materializeQdq as unknown as PassDefinition, options: {} }], { verify: "off" });
-      const operand = (l: Layer): string => (quantized.value(pre(l))?.producer?.inputs[0] as Value).name;
+      const operand = (l: Layer): string => ((quantized.value(pre(l)) as Value).producer as Op).inputs[0]?.name ?? "";
       const seen = await observed(
         quantized,
         layers.flatMap((l) => [operand(l), pre(l)]),

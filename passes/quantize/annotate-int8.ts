@@ -69,7 +69,7 @@ export const annotateInt8 = definePass({
       if (rule.kind === "weighted") {
         const w = constantTensor(op.inputs[1]);
         if (w === null) continue;
-        inputs[1] = weightSpec(op, w, own.weights ?? o.weights, o.weight_bits);
+        inputs[1] = weightSpec(op, w, own.weights ?? o.weights, own.weight_bits ?? o.weight_bits);
         if (op.inputs[2] != null && o.profile !== "tensorrt")
           inputs[2] = { kind: "derivedFrom", from: [(op.inputs[0] as Value).name, (op.inputs[1] as Value).name] };
       }
@@ -88,7 +88,8 @@ export const annotateInt8 = definePass({
       const names = [op.name, ...op.outputs.map((v) => v.name)];
       const w = constantTensor(op.inputs[1]);
       if (o.profile !== "cpu" || w === null || !finiteF32(w) || isKept(settings, names)) return;
-      const weights = weightSpec(op, w, settings.of(names).weights ?? o.weights, o.weight_bits);
+      const own = settings.of(names);
+      const weights = weightSpec(op, w, own.weights ?? o.weights, own.weight_bits ?? o.weight_bits);
       const spec: OpSpec = { inputs: op.inputs.map((_, i) => (i === 1 ? weights : null)), outputs: op.outputs.map(() => null) };
       rewrite.annotate(op, "quant", spec as unknown as Json, "weights are stored as i8");
       decide(op, "weights only", "weights i8; no CPU target has an integer transposed convolution, so it runs in float");

@@ -11,6 +11,7 @@ const activations = z.enum(["asymmetric", "symmetric", "asymmetric_relu"]);
 export const overrideOptions = z
   .object({
     weights: z.enum(["per_channel", "per_tensor"]).optional(),
+    weight_bits: z.number().int().min(2).max(8).optional(),
     activations: activations.optional(),
     range: z.enum(rangeMethods).optional(),
     percentile: z.number().gt(50).max(100).optional(),

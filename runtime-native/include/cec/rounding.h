@@ -38,9 +38,9 @@ struct RoundingOptions {
   /// gptq: columns with large moments first.
   bool act_order = true;
   /// adaround: steps of Adam.
-  size_t iterations = 300;
+  size_t iterations = 500;
   /// adaround: weight of the term that drives choices to 0 or 1.
-  double regularization = 0.1;
+  double regularization = 0.5;
   /// Sweeps that change pairs of weights together, after changes of single weights help no more.
   size_t pair_sweeps = 1;
 };

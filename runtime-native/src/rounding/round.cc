@@ -22,6 +22,8 @@ double clamped(double v, int32_t lo, int32_t hi) { return std::min(static_cast<d
 /// Half to even, as rounding to nearest does elsewhere.
 int32_t nearest(double v, int32_t lo, int32_t hi) { return static_cast<int32_t>(clamped(std::nearbyint(v), lo, hi)); }
 
+[[noreturn]] void refuse() { throw Error(codes::kArgument, "the second moments of a layer are not positive definite: raise the damping"); }
+
 /// Order in which weights are rounded.
 std::vector<size_t> order_of(const RoundingProblem& p, bool by_moment) {
   std::vector<size_t> order(p.depth);
@@ -40,7 +42,7 @@ class Gptq {
     for (size_t i = 0; i < n; ++i) {
       for (size_t j = i; j < n; ++j) factor_[i * n + j] = p.moments[index_[i] * n + index_[j]];
     }
-    if (!cholesky(factor_.data(), n, pool)) throw Error(codes::kArgument, "the second moments of a layer are not positive definite: raise the damping");
+    if (!cholesky(factor_.data(), n, pool)) refuse();
   }
 
   void solve(size_t begin, size_t end, int32_t* integers) const {
@@ -74,6 +76,10 @@ class Gptq {
 void round_weights(const RoundingProblem& p, const RoundingOptions& options, int8_t* integers, double* nearest_error, double* error, ThreadPool& pool) {
   const size_t n = p.channels * p.depth;
   if (n == 0) return;
+  for (size_t i = 0; i < p.depth; ++i) {
+    const double square = p.moments[i * p.depth + i];
+    if (!(square > 0) || !std::isfinite(square)) refuse();
+  }
   std::vector<int32_t> near(n), chosen(n), lower(n, p.lo), upper(n, p.hi);
   for (size_t i = 0; i < n; ++i) near[i] = nearest(p.steps[i], p.lo, p.hi);
   const size_t tasks = (p.channels + kChannels - 1) / kChannels;

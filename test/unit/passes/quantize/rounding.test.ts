@@ -337,3 +337,12 @@ it("integers whose scale was changed afterwards are the nearest at the new scale
   expect([...toNumbers(storedWeights(graph, w, edge))]).toEqual([9, 9, 9, 9]);
   expect([...toNumbers(storedWeights(graph, w, edge, [1, 2]))]).toEqual([9, 1, 9, 2]);
 });
+
+it("bits of weights can be set for one op", async () => {
+  const feeds = [randomFeeds(graphOf(two), 1) as Feeds];
+  const graph = await annotated(graphOf(two), feeds, ', overrides: {"second": {weight_bits: 3}}');
+  await round(graph, feeds);
+  expect(edgeOf(graph, "first").bits).toBe(undefined);
+  expect(Math.max(...integersOf(graph, "first").map(Math.abs))).toBeGreaterThan(100);
+  expect(new Set(integersOf(graph, "second"))).toEqual(new Set([-3, -2, -1, 0, 1, 2, 3]));
+});

@@ -11,8 +11,8 @@ import { materializeQdq } from "./materialize-qdq.js";
 import { observe } from "./observe.js";
 import { int8Options } from "./options.js";
 import { quantizeDynamic } from "./quantize-dynamic.js";
-import { roundWeights } from "./rounding/round-weights.js";
 import { recipeNames, recipeOptions, settingsOf } from "./recipes.js";
+import { roundWeights } from "./rounding/round-weights.js";
 import { validateQuantization } from "./validate-quantization.js";
 
 const call = (pass: unknown, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: pass as PassDefinition, options });
@@ -62,7 +62,7 @@ export const quantize = definePass({
       // Behind the ranges of activations, whose steps the biases have: they bound the scales of weights.
       ...(rounding === "nearest" ? [] : [call(roundWeights, { method: rounding, ...learning })]),
       // Behind rounding, whose errors it takes back.
-      ...(bias === "none" ? [] : [call(correctBias, { method: bias, samples: rounding === "nearest" ? 32 : 128 })]),
+      ...(bias === "none" ? [] : [call(correctBias, { method: bias, samples: recipe === "fast" ? 32 : 128 })]),
       // Every range is known now, and nothing has been changed yet.
       call(validateQuantization, { profile: o.profile }),
       call(materializeQdq),

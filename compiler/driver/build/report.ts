@@ -6,6 +6,7 @@ import type { EngineName } from "../engine/index.js";
 import type { Evaluated } from "../evaluate.js";
 import type { Latency } from "../latency.js";
 import { type Metric, metrics } from "../metrics.js";
+import type { Search } from "../search.js";
 
 export interface ReportFile {
   readonly path: string;
@@ -61,6 +62,8 @@ export interface BuildReport {
   readonly passes: readonly PassReport[];
   /** Per op: what was done or left alone, and why. */
   readonly decisions: readonly Decision[];
+  /** What the recipe `best` tried, and what it found; `null` where no step has it. */
+  readonly search: Search | null;
   readonly warnings: readonly Diagnostic[];
   readonly requirements: readonly ReportRequirement[];
   readonly holds: boolean;

@@ -80,7 +80,9 @@ export async function searchInt8(input: SearchInput): Promise<Search> {
   const bound = bindData(judge, prepared);
   const output = prepared.outputs[0]?.name ?? "";
   const float = await engine.executor.prepare(prepared);
-  const key = [version, hashGraph(prepared), data.name, data.size, seed, JSON.stringify(options)].join(" ");
+  // A longer budget goes on where a shorter one ended.
+  const { budget: _, ...lasting } = options;
+  const key = [version, hashGraph(prepared), data.name, data.size, seed, JSON.stringify(lasting)].join(" ");
   const trials = readState(input.state, key);
   const tried = (s: Settings): Trial | undefined => trials.find((t) => JSON.stringify(t.settings) === JSON.stringify(s));
   let ended = false;

@@ -4,15 +4,18 @@ import { z } from "zod";
 import { definePass, type PassCall, type PassDefinition } from "../../compiler/core/index.js";
 import { dedupeConstants } from "../canonicalize/dedupe-constants.js";
 import { eliminateDeadCode } from "../canonicalize/eliminate-dead-code.js";
+import { absorbBias } from "./absorb-bias.js";
 import { alignInput } from "./align-input.js";
 import { annotateInt8 } from "./annotate-int8.js";
 import { correctBias } from "./correct-bias.js";
+import { equalize } from "./equalize.js";
 import { materializeQdq } from "./materialize-qdq.js";
 import { observe } from "./observe.js";
 import { int8Options } from "./options.js";
 import { quantizeDynamic } from "./quantize-dynamic.js";
 import { recipeNames, recipeOptions, settingsOf } from "./recipes.js";
 import { roundWeights } from "./rounding/round-weights.js";
+import { smoothQuant } from "./smooth-quant.js";
 import { validateQuantization } from "./validate-quantization.js";
 
 const call = (pass: unknown, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: pass as PassDefinition, options });
@@ -74,6 +77,9 @@ export const quantize = definePass({
 export const quantizePasses = [
   quantize,
   alignInput,
+  equalize,
+  absorbBias,
+  smoothQuant,
   annotateInt8,
   observe,
   roundWeights,

@@ -16,6 +16,7 @@ import { quantizeDynamic } from "./quantize-dynamic.js";
 import { recipeNames, recipeOptions, settingsOf } from "./recipes.js";
 import { roundWeights } from "./rounding/round-weights.js";
 import { smoothQuant } from "./smooth-quant.js";
+import { tuneRanges } from "./tune-ranges.js";
 import { validateQuantization } from "./validate-quantization.js";
 
 const call = (pass: unknown, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: pass as PassDefinition, options });
@@ -48,20 +49,22 @@ export const quantize = definePass({
     .strict(),
   positional: ["mode"],
   statistics: {},
-  expand({ mode, recipe, budget: _, range: givenRange, rounding: givenRounding, learning: givenLearning, bias: givenBias, align: givenAlign, ...o }) {
+  expand({ mode, recipe, budget: _, range: givenRange, rounding: givenRounding, learning: givenLearning, bias: givenBias, align: givenAlign, tune: givenTune, ...o }) {
     const tidy = [call(dedupeConstants), call(eliminateDeadCode)];
     if (mode !== "int8") return [call(quantizeDynamic, { weights: o.weights, keep: o.keep, matmul: mode === "dynamic" }), ...tidy];
-    const { range, rounding, learning, bias, align } = settingsOf(recipe, {
+    const { range, rounding, learning, bias, align, tune } = settingsOf(recipe, {
       range: givenRange,
       rounding: givenRounding,
       learning: givenLearning as never,
       bias: givenBias,
       align: givenAlign,
+      tune: givenTune,
     });
     return [
       ...(align ? [call(alignInput)] : []),
       call(annotateInt8, { ...o, range, rounding }),
       call(observe, { bins: o.bins }),
+      ...(tune ? [call(tuneRanges)] : []),
       // Behind the ranges of activations, whose steps the biases have: they bound the scales of weights.
       ...(rounding === "nearest" ? [] : [call(roundWeights, { method: rounding, ...learning })]),
       // Behind rounding, whose errors it takes back.
@@ -82,6 +85,7 @@ export const quantizePasses = [
   smoothQuant,
   annotateInt8,
   observe,
+  tuneRanges,
   roundWeights,
   correctBias,
   validateQuantization,

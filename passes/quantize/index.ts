@@ -49,7 +49,18 @@ export const quantize = definePass({
     .strict(),
   positional: ["mode"],
   statistics: {},
-  expand({ mode, recipe, budget: _, range: givenRange, rounding: givenRounding, learning: givenLearning, bias: givenBias, align: givenAlign, tune: givenTune, ...o }) {
+  expand({
+    mode,
+    recipe,
+    budget: _,
+    range: givenRange,
+    rounding: givenRounding,
+    learning: givenLearning,
+    bias: givenBias,
+    align: givenAlign,
+    tune: givenTune,
+    ...o
+  }) {
     const tidy = [call(dedupeConstants), call(eliminateDeadCode)];
     if (mode !== "int8") return [call(quantizeDynamic, { weights: o.weights, keep: o.keep, matmul: mode === "dynamic" }), ...tidy];
     const { range, rounding, learning, bias, align, tune } = settingsOf(recipe, {

@@ -8,7 +8,8 @@ import { type EdgeSpec, type FixedSpec, type ObservedSpec, type OpSpec, readSpec
 const MOST_SAMPLES = 8;
 const BATCH_ELEMENTS = 2 ** 18;
 
-function batchFor(graph: Graph): number {
+/** Samples in one run of calibration. */
+export function batchFor(graph: Graph): number {
   const sample = graph.inputs.reduce((n, v) => {
     const shape = v.type.kind === "tensor" ? (v.type.shape ?? []) : [];
     return n + shape.slice(1).reduce<number>((p, d) => p * (typeof d === "number" ? d : 1), 1);
@@ -49,7 +50,7 @@ export const observe = definePass({
       }
     }
     // Extremes alone need no histograms, which cost more than all else that is observed.
-    const extremes = [...specs.values()].every((e) => e.kind !== "observed" || e.range === "minmax");
+    const extremes = [...specs.values()].every((e) => e.kind !== "observed" || ["minmax", "moving_average"].includes(e.range));
     const statistics = await executor.observe(graph, names, batches(), { bins: extremes ? 0 : options.bins });
     count("samples", done);
     if (done === 0) fail("CEC4006", { message: "the calibration data holds no sample", help: "check the slice of the data that `calibrate` names" });

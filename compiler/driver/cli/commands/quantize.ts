@@ -8,6 +8,7 @@ import { type DataKindName, openData } from "../../data/index.js";
 import { loadModel } from "../../model.js";
 import { type RecipeName, recipeSteps, recipes } from "../../recipes.js";
 import { commandLine, resolveData } from "../../references.js";
+import { searchStop } from "../interrupt.js";
 import { collect, type EngineOptions, engineOption, jsonOption, numbers, threadsOption, wholeNumber } from "../options.js";
 import { note, print, printDiagnostics, progress, style } from "../output.js";
 
@@ -20,6 +21,8 @@ interface QuantizeFlags extends EngineOptions {
   readonly std?: readonly number[];
   readonly samples?: number;
   readonly keep: readonly string[];
+  readonly budget?: number;
+  readonly weights?: "per_channel" | "per_tensor";
   readonly opset: number;
   readonly report?: string;
   readonly verify: "off" | "each" | "numeric";
@@ -55,11 +58,17 @@ export function addQuantize(program: Command): void {
     .requiredOption("-o, --output <file>", "ONNX file to write")
     .option("--calibrate <data>", "FILE.cplan#NAME, a folder of images, or .npy/.npz with the sample as first axis")
     .option("--evaluate <data>", "labelled or unlabelled data for the proof; calibration data where absent")
-    .addOption(new Option("--recipe <name>", "how ranges are chosen").choices(Object.keys(recipes)))
+    .addOption(
+      new Option("--recipe <name>", "how weights and activations are quantized; accurate where there is calibration data").choices(
+        Object.keys(recipes),
+      ),
+    )
     .addOption(new Option("--samples <n>", "calibrate on the first n samples").argParser(wholeNumber("--samples", 1, 1e9)))
     .addOption(new Option("--mean <list>", "per channel, for a folder of images (pixels are scaled to 0..1 first)").argParser(numbers("--mean")))
     .addOption(new Option("--std <list>", "per channel, for a folder of images").argParser(numbers("--std")))
     .addOption(new Option("--keep <pattern>", "ops that stay in float, by name; may be repeated").argParser(collect).default([], "none"))
+    .addOption(new Option("--budget <seconds>", "time for the search of recipe best (default 120)").argParser(wholeNumber("--budget", 1, 1e7)))
+    .addOption(new Option("--weights <scales>", "one scale a channel or one a tensor").choices(["per_channel", "per_tensor"]))
     .addOption(new Option("--opset <n>", "opset of the file").argParser(wholeNumber("--opset", OLDEST_EXPORT, NEWEST_EXPORT)).default(17))
     .option("--report <file>", "also write the report (.html or .json)")
     .addOption(new Option("--verify <how>", "checks around passes").choices(["off", "each", "numeric"]).default("each"))
@@ -67,7 +76,7 @@ export function addQuantize(program: Command): void {
     .addOption(threadsOption())
     .addOption(jsonOption())
     .action(async (path: string, o: QuantizeFlags) => {
-      const recipe: RecipeName = o.recipe ?? (o.calibrate === undefined ? "dynamic" : "mse");
+      const recipe: RecipeName = o.recipe ?? (o.calibrate === undefined ? "dynamic" : "accurate");
       if (recipes[recipe].calibrates && o.calibrate === undefined)
         fail("CEC4006", {
           message: `the recipe ${recipe} needs calibration data`,
@@ -126,7 +135,11 @@ export function addQuantize(program: Command): void {
                   span: commandLine,
                 },
               ],
-        steps: recipeSteps(recipe, o.keep.length === 0 ? {} : { keep: o.keep }),
+        steps: recipeSteps(recipe, {
+          ...(o.keep.length === 0 ? {} : { keep: o.keep }),
+          ...(o.budget === undefined ? {} : { budget: o.budget }),
+          ...(o.weights === undefined ? {} : { weights: o.weights }),
+        }),
         requires: [],
         emits: [
           {
@@ -154,6 +167,7 @@ export function addQuantize(program: Command): void {
         threads: o.threads,
         ...(o.engine === undefined ? {} : { engine: o.engine }),
         onProgress: bar.update,
+        searching: searchStop,
         writeReport: false,
         latencyBudgetMs: LATENCY_MS,
       }).finally(bar.stop);

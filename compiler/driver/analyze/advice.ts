@@ -1,6 +1,7 @@
 /** What to change, as lines of a plan, each with the figure behind it. */
 
 import type { RangeMethod } from "../../../passes/quantize/options.js";
+import { ruleOf } from "../../../passes/quantize/rules.js";
 import type { Coverage } from "./coverage.js";
 import type { OutputEffect } from "./errors.js";
 import { formatDb } from "./format.js";
@@ -74,7 +75,15 @@ function onWeights(layers: readonly LayerReport[]): AdviceItem[] {
   }));
 }
 
-/** Concats whose operands would have finer steps with ranges of their own. */
+/** Quantized ops that read a value through its quantizer, ops that only move it looked through. */
+function quantizedReaders(pair: Pair, value: string): string[] {
+  return pair.layers.flatMap((l) => {
+    if (!l.reads.some((v, i) => v?.name === value && l.inputs[i] != null)) return [];
+    return ruleOf(l.source.kind).kind === "shared" ? [l.name, ...quantizedReaders(pair, l.source.outputs[0]?.name ?? "")] : [l.name];
+  });
+}
+
+/** Concats whose operands would have finer steps with ranges of their own; what reads the result in one range has to stay in float with them. */
 function onConcats(
   pair: Pair,
   quantizers: ReadonlyMap<string, QuantizerFigures>,
@@ -83,19 +92,20 @@ function onConcats(
   const items = pair.layers
     .filter((l) => l.kind === "concat" && l.output !== null)
     .flatMap((l): AdviceItem[] => {
+      const result = l.source.outputs[0]?.name ?? "";
       const operands = l.reads.flatMap((v) => (v === null ? [] : [quantizers.get(v.name)].filter((q) => q !== undefined)));
       for (const q of operands) values.add(q.value);
-      values.add(l.source.outputs[0]?.name ?? "");
+      values.add(result);
       const starved = operands.filter((q) => q.unusedBits >= STARVED_BITS);
       if (starved.length === 0) return [];
       const worst = starved.reduce((a, b) => (b.unusedBits > a.unusedBits ? b : a));
+      const item = (target: string, why: string): AdviceItem => ({ what: "keep", target, setting: "keep", why });
       return [
-        {
-          what: "keep",
-          target: l.name,
-          setting: "keep",
-          why: `it mixes ranges: "${worst.value}" has ${worst.unusedBits.toFixed(1)} of its 8 bits less because it shares the range of its neighbours`,
-        },
+        item(
+          l.name,
+          `it mixes ranges: "${worst.value}" has ${worst.unusedBits.toFixed(1)} of its 8 bits less because it shares the range of its neighbours`,
+        ),
+        ...[...new Set(quantizedReaders(pair, result))].map((name) => item(name, `it reads what "${l.name}" mixes in one range`)),
       ];
     });
   return { items, values };
@@ -185,9 +195,10 @@ export function adviseOn(pair: Pair, f: Figures, dataName: string | null): Advic
   const mended = new Set([
     ...[...concats.items, ...weights].map((i) => i.target),
     ...f.layers.filter((l) => mendedValues.has(l.value)).map((l) => l.name),
-    // What a general setting mends is measured again before anything is kept in float.
-    ...(weights.some((i) => i.target === "*") ? f.layers.filter((l) => l.weights?.perTensor === true).map((l) => l.name) : []),
   ]);
-  const items = [...concats.items, ...weights, ...ranges, ...onSensitivity(f.sensitivity, mended), ...onSamples(f.coverage, dataName)];
+  // What a general setting mends is to be measured again before anything is kept in float.
+  const general = [...weights, ...ranges].some((i) => i.target === "*");
+  const kept = general ? [] : onSensitivity(f.sensitivity, mended);
+  const items = [...concats.items, ...weights, ...ranges, ...kept, ...onSamples(f.coverage, dataName)];
   return { items, plan: planOf(items) };
 }

@@ -132,6 +132,13 @@ function checkPair(pair: Pair, o: AnalyzeOptions): void {
   const there = pair.source.ops.filter(weighted).length;
   const found = pair.layers.filter((l) => weighted(l.source)).length;
   const output = pair.source.outputs[0]?.name;
+  const fused = pair.compressed.ops.find((op) => ["qlinear_conv", "qlinear_matmul", "conv_integer", "matmul_integer"].includes(op.kind));
+  if (there > 0 && found === 0 && fused !== undefined)
+    fail("CEC7007", {
+      message: `${o.compressed.path} cannot be taken apart into layers`,
+      why: `its layers are integer operators such as ${fused.kind} ("${fused.name}"), which hold quantizers and arithmetic in one`,
+      help: "analyze a QDQ model (quant_format=QuantFormat.QDQ in ONNX Runtime's quantize_static)",
+    });
   if (there > 0 && found === 0)
     fail("CEC7007", {
       message: `${o.source.path} and ${o.compressed.path} do not belong together`,

@@ -1,0 +1,136 @@
+/** Finding the layers of one model in another: by name and by place, through folded BatchNorm and absorbed Relu. */
+import { expect, it } from "vitest";
+import { type Graph, parseIrFile } from "../../../../compiler/core/index.js";
+import { pairModels } from "../../../../compiler/driver/analyze/layers.js";
+import { matchGraphs } from "../../../../compiler/driver/analyze/match.js";
+import { dequantize, stripQuantizers } from "../../../../compiler/driver/analyze/strip.js";
+import { localVariant, quantizedVariant } from "../../../../compiler/driver/analyze/variants.js";
+import { nativeExecutor } from "../../../../compiler/driver/engine/native.js";
+import { cleanForEngine } from "../../../../compiler/driver/prepare.js";
+
+const graphOf = (body: string): Graph => parseIrFile(`cir 1\ngraph @g level=float {\n${body}\n}`, { infer: true }).graph;
+
+const source = `in %x : f32[N, 2, 4, 4]
+const %w : f32[3, 2, 3, 3] = random(1)
+const %s : f32[3] = dense [1, 2, 0.5]
+const %b : f32[3] = dense [0, 0.1, 0.2]
+const %m : f32[3] = dense [0.1, 0, -0.1]
+const %v : f32[3] = dense [1, 4, 0.25]
+%c = conv %x, %w {pads=[1,1,1,1]} @"c"
+%n = batch_normalization %c, %s, %b, %m, %v @"n"
+%r = relu %n @"r"
+const %w2 : f32[2, 3, 1, 1] = random(2)
+%d = conv %r, %w2 @"d"
+out %d`;
+
+/** What a tool makes that folds BatchNorm, takes the Relu out, and names everything its own way. */
+async function foreign(): Promise<Graph> {
+  const { source: folded } = await pairModels(graphOf(source), await cleanForEngine(graphOf(source)));
+  const conv = folded.ops.find((op) => op.kind === "conv");
+  const text = `in %input : f32[N, 2, 4, 4]
+const %sx : f32[] = dense [0.05]
+const %zx : u8[] = dense [128]
+%q = quantize_linear %input, %sx, %zx
+%dq = dequantize_linear %q, %sx, %zx
+const %w : f32[3, 2, 3, 3] = random(1)
+const %bias : f32[3] = dense [0, 0, 0]
+%k = conv %dq, %w, %bias {pads=[1,1,1,1]} @"node_0"
+const %sr : f32[] = dense [0.04]
+const %zr : u8[] = dense [0]
+%kq = quantize_linear %k, %sr, %zr
+%kdq = dequantize_linear %kq, %sr, %zr
+const %w2 : f32[2, 3, 1, 1] = random(2)
+%e = conv %kdq, %w2 @"node_1"
+out %e`;
+  const g = graphOf(text);
+  const c = g.opsOf("conv")[0];
+  // The folded weights and bias of the source.
+  for (const i of [1, 2])
+    if (c !== undefined && conv?.inputs[i]?.producer?.data !== undefined)
+      g.setInput(c, i, g.addConstant(`f${i}`, (conv.inputs[i] as { type: Graph["inputs"][number]["type"] }).type, conv.inputs[i].producer.data, c));
+  return g;
+}
+
+it("matches by place through folded BatchNorm and a Relu that the quantizer absorbs", async () => {
+  const pair = await pairModels(graphOf(source), await foreign());
+  expect(pair.unmatched).toEqual([]);
+  expect(pair.layers.map((l) => [l.name, l.compressed.name, l.tap])).toEqual([
+    ["c", "node_0", "kdq"],
+    ["d", "node_1", "e"],
+  ]);
+  expect(pair.layers[0]?.inputs[0]).toMatchObject({ value: "input", scale: [expect.closeTo(0.05, 6)], zeroPoint: [128] });
+  expect(pair.layers[0]?.output?.low).toBe(0);
+  expect([...pair.quantizers.keys()]).toEqual(["x", "r"]);
+});
+
+it("a Relu that is gone without a quantizer from zero up is told", async () => {
+  const g = await foreign();
+  const k = g.value("k");
+  const dq = g.value("kdq");
+  if (k === undefined || dq === undefined) throw new Error("no such value");
+  g.replaceAllUses(dq, k);
+  const [first] = (await pairModels(graphOf(source), await cleanForEngine(g))).layers;
+  expect(first).toMatchObject({ tap: null, untapped: "its activation has no counterpart in the compressed model" });
+});
+
+it("names what has no counterpart, on both sides, with the reason", () => {
+  const a = graphOf('in %x : f32[N, 4]\nconst %w : f32[4, 3] = random(1)\n%y = matmul %x, %w @"fc"\n%z = tanh %y @"t"\nout %z');
+  const b = graphOf('in %x : f32[N, 4]\nconst %w : f32[4, 2] = random(1)\n%y = matmul %x, %w @"fc"\n%z = sigmoid %y @"s"\nout %z');
+  const { ops, unmatched } = matchGraphs(a, b);
+  expect(ops.size).toBe(0);
+  expect(unmatched.map((u) => [u.side, u.op, u.reason])).toEqual([
+    ["compressed", "fc", "its weights are [4, 2], those of the source [4, 3]"],
+    ["compressed", "s", "what it reads has no counterpart in the source"],
+    ["source", "fc", "no op of the compressed model has its name or its place"],
+    ["source", "t", "no op of the compressed model has its name or its place"],
+  ]);
+});
+
+it("several ops that read one value are told apart by their weights", () => {
+  const body = (first: number, second: number): string =>
+    `in %x : f32[N, 4]\nconst %a : f32[4, 3] = random(${first})\nconst %b : f32[4, 3] = random(${second})\n%p = matmul %x, %a\n%q = matmul %x, %b\n%y = sub %p, %q\nout %y`;
+  const [a, b] = [graphOf(body(1, 2)), graphOf(body(2, 1).replaceAll("%p", "%other").replaceAll("%q", "%names"))];
+  const pairs = [...matchGraphs(a, b).ops].filter(([s]) => s.kind === "matmul").map(([s, c]) => [s.outputs[0]?.name, c.outputs[0]?.name]);
+  expect(pairs).toEqual([
+    ["q", "other"],
+    ["p", "names"],
+  ]);
+});
+
+it("stored weights stand for their reals, per axis and with zero points", () => {
+  const data = { type: "i8", dims: [2, 3], data: Int8Array.of(1, -2, 3, 4, 5, -6) } as const;
+  const r = dequantize({ data, scale: [0.5, 2], zeroPoint: [1, -1], axis: 0 });
+  expect([...(r.data as Float32Array)]).toEqual([0, -1.5, 1, 10, 12, -10]);
+  expect([...(dequantize({ data, scale: [2], zeroPoint: [0], axis: null }).data as Float32Array)]).toEqual([2, -4, 6, 8, 10, -12]);
+});
+
+it("the source with every layer quantized gives the compressed model's bytes, and one layer alone its own result", async () => {
+  const compressed = await foreign();
+  const pair = await pairModels(graphOf(source), compressed);
+  const executor = nativeExecutor();
+  const x = { type: "f32", dims: [2, 2, 4, 4], data: Float32Array.from({ length: 64 }, (_, i) => Math.sin(i)) } as const;
+  const run = async (g: Graph, input: string, keep: readonly string[] = []) => {
+    const session = await executor.prepare(g, { keep });
+    const out = await session.run({ [input]: x });
+    session.dispose();
+    return out;
+  };
+  const wanted = await run(compressed, "input", ["kdq"]);
+  const whole = await run(quantizedVariant(pair.source, pair.layers), "x");
+  expect(whole["d"]?.data).toEqual(wanted["e"]?.data);
+  const { graph, results } = localVariant(pair.source, pair.layers);
+  const alone = await run(graph, "x");
+  const [first] = pair.layers;
+  // The first layer reads the input: alone and accumulated are the same.
+  if (first === undefined) throw new Error("no layer");
+  expect(alone[results.get(first) as string]?.data).toEqual(wanted["kdq"]?.data);
+});
+
+it("stripping leaves the compressed model as it was", async () => {
+  const g = await foreign();
+  const before = g.ops.length;
+  const { graph, quantizers } = stripQuantizers(g);
+  expect(g.ops.length).toBe(before);
+  expect(graph.opsOf("quantize_linear", "dequantize_linear")).toEqual([]);
+  expect([...quantizers.keys()]).toEqual(["input", "k"]);
+});

@@ -8,6 +8,7 @@ import { annotateInt8 } from "./annotate-int8.js";
 import { materializeQdq } from "./materialize-qdq.js";
 import { observe } from "./observe.js";
 import { int8Options } from "./options.js";
+import { placeInt8 } from "./place-int8.js";
 import { quantizeDynamic } from "./quantize-dynamic.js";
 import { validateQuantization } from "./validate-quantization.js";
 
@@ -21,7 +22,7 @@ export const quantize = definePass({
   name: "quantize",
   summary: "Post-training quantization to INT8",
   description:
-    "`quantize int8` expands to annotate-int8, observe, validate-quantization, materialize-qdq; `quantize dynamic` and `quantize weights` to quantize-dynamic. Put `fold_batch_norm` and `fuse` before it.",
+    "`quantize int8` expands to annotate-int8, observe, place-int8, validate-quantization, materialize-qdq; `quantize dynamic` and `quantize weights` to quantize-dynamic. Put `fold_batch_norm` and `fuse` before it.",
   from: "float",
   to: "quantized",
   keeps: "lossy",
@@ -34,6 +35,7 @@ export const quantize = definePass({
     return [
       call(annotateInt8, o),
       call(observe, { bins: o.bins }),
+      call(placeInt8, { placement: o.placement ?? "all", mixed_bits: o.mixed_bits }),
       // Every range is known now, and nothing has been changed yet.
       call(validateQuantization, { profile: o.profile }),
       call(materializeQdq),
@@ -46,6 +48,7 @@ export const quantizePasses = [
   quantize,
   annotateInt8,
   observe,
+  placeInt8,
   validateQuantization,
   materializeQdq,
   quantizeDynamic,

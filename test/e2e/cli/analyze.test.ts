@@ -88,7 +88,7 @@ it("prints tables and writes a page that needs no network", () => {
 
 it.each([
   ["outlier", "weights: per_tensor", '"first": { weights: per_channel }'],
-  ["tail", "range: minmax", 'keep: ["join", "mix"]'],
+  ["tail", "range: minmax, mixed_bits: 16", 'keep: ["join", "mix"]'],
 ] as const)("advice on a model broken on purpose helps: %s", (name, setting, wanted) => {
   const at = temporaryFolder();
   write(at, "net.onnx", exportOnnx(broken(name)).bytes);

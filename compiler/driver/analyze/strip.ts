@@ -105,6 +105,7 @@ export function dequantize({ data, scale, zeroPoint, axis }: Stored): Tensor {
 /** The compressed model itself is not changed. */
 export function stripQuantizers(compressed: Graph): Stripped {
   const graph = compressed.clone();
+  graph.level = "float";
   const quantizers = new Map<string, Quantizer>();
   const stored = new Map<string, Stored>();
   const isPair = (v: Value | null): boolean =>

@@ -23,14 +23,19 @@ export async function drawDepth(curves: readonly Curve[]): Promise<string> {
         error: 100 * (c.points[0]?.error ?? 0) * Math.sqrt(p.depth / (c.points[0]?.depth ?? 1)),
       })),
     );
-  const ends = curves.map(
-    (c) => ({ ...c.points.at(-1), network: `ResNet-${c.layers}`, kind: c.kind }) as { depth: number; error: number; network: string; kind: string },
-  );
+  // Named once, where the curves end furthest apart.
+  const widest = `ResNet-${Math.max(...curves.map((c) => c.layers))}`;
+  const ends = curves
+    .filter((c) => `ResNet-${c.layers}` === widest)
+    .map(
+      (c) => ({ ...c.points.at(-1), network: `ResNet-${c.layers}`, kind: c.kind }) as { depth: number; error: number; network: string; kind: string },
+    );
   const plot = Plot.plot({
     document: document as never,
     width: 960,
-    height: 360,
+    height: 380,
     marginLeft: 55,
+    marginTop: 48,
     marginBottom: 42,
     marginRight: 70,
     x: { label: "layers behind the input", type: "log", ticks: [3, 5, 10, 20, 50, 100], tickFormat: "d" },
@@ -50,10 +55,15 @@ export async function drawDepth(curves: readonly Curve[]): Promise<string> {
         textAnchor: "start",
         dx: 5,
       }),
-      Plot.text(
-        [...new Set(roots.map((r) => r.network))].map((network) => roots.filter((r) => r.network === network).at(-1)),
-        { fx: "network", x: "depth", y: "error", text: () => "√depth", fill: "#57606a", textAnchor: "start", dx: 5 },
-      ),
+      Plot.text([roots.filter((r) => r.network === widest).at(-1)], {
+        fx: "network",
+        x: "depth",
+        y: "error",
+        text: () => "√depth",
+        fill: "#57606a",
+        textAnchor: "start",
+        dx: 5,
+      }),
     ],
   });
   const svg = plot as unknown as { setAttribute(name: string, value: string): void; outerHTML: string };

@@ -101,10 +101,7 @@ function onConcats(
       const worst = starved.reduce((a, b) => (b.unusedBits > a.unusedBits ? b : a));
       const item = (target: string, why: string): AdviceItem => ({ what: "keep", target, setting: "keep", why });
       return [
-        item(
-          l.name,
-          `it mixes ranges: "${worst.value}" has ${worst.unusedBits.toFixed(1)} of its 8 bits less because it shares the range of its neighbours`,
-        ),
+        item(l.name, `it mixes ranges: "${worst.value}" loses ${worst.unusedBits.toFixed(1)} bits of resolution to the range of its neighbours`),
         ...[...new Set(quantizedReaders(pair, result))].map((name) => item(name, `it reads what "${l.name}" mixes in one range`)),
       ];
     });

@@ -41,6 +41,8 @@ export interface AnalysisReport {
   readonly coverage: Coverage;
   readonly sensitivity: Sensitivity | null;
   readonly unmatched: readonly Unmatched[];
+  /** Layers whose channels were equalized: they are compared with the source scaled alike. */
+  readonly equalized: readonly string[];
   readonly warnings: readonly Diagnostic[];
   readonly advice: Advice;
 }
@@ -122,6 +124,7 @@ export async function analyze(o: AnalyzeOptions): Promise<AnalysisReport> {
     output: { name: pair.source.outputs[0]?.name ?? "", ...measured.output },
     ...figures,
     unmatched: pair.unmatched,
+    equalized: pair.equalized,
     warnings,
     advice: adviseOn(pair, figures, o.dataName),
   };

@@ -2,6 +2,7 @@
 import { findPass } from "../../../passes/index.js";
 import { type Graph, num, type Op, type PassDefinition, runPipeline, type Value } from "../../core/index.js";
 import { matchGraphs, nameOf, type Unmatched } from "./match.js";
+import { alignScales } from "./rescale.js";
 import { type Quantizer, READS, type Stored, stripQuantizers } from "./strip.js";
 
 export interface Layer {
@@ -33,6 +34,8 @@ export interface Pair {
   readonly unmatched: readonly Unmatched[];
   /** Quantizers by the name of the source's value that they store. */
   readonly quantizers: ReadonlyMap<string, Quantizer>;
+  /** Layers of the source that were scaled as the compressed model's are. */
+  readonly equalized: readonly string[];
 }
 
 const normal = ["canonicalize", "fold_batch_norm", "canonicalize", "fuse", "canonicalize"];
@@ -69,6 +72,7 @@ export async function pairModels(sourceGraph: Graph, compressed: Graph): Promise
   const { graph: stripped, quantizers, stored } = stripQuantizers(compressed);
   await normalize(stripped);
   const { ops, values, unmatched } = matchGraphs(source, stripped);
+  const equalized = alignScales(source, ops);
   const layers: Layer[] = [];
   const bySource = new Map<string, Quantizer>();
   const readQuantizer = (op: Op, i: number): Quantizer | null => {
@@ -106,5 +110,5 @@ export async function pairModels(sourceGraph: Graph, compressed: Graph): Promise
       untapped,
     });
   }
-  return { source, compressed, layers, unmatched, quantizers: bySource };
+  return { source, compressed, layers, unmatched, quantizers: bySource, equalized };
 }

@@ -86,6 +86,13 @@ export function analysisTable(r: AnalysisReport, s: Style, all = false): string 
     `${s.bold(r.compressed)} against ${s.bold(r.source)}, ${count(r.samples, "sample")} of ${r.data}`,
     `output ${o.name}: ${formatDb(o.sqnr)}, cosine ${formatCosine(o.cosine)}, mse ${formatSmall(o.mse)}${effect}`,
     ...unmatchedLines(r, s, all),
+    ...(r.equalized.length === 0
+      ? []
+      : [
+          s.dim(
+            `${count(r.equalized.length, "layer")} equalized: compared with the source scaled alike (${r.equalized.slice(0, 3).map(short).join(", ")}${r.equalized.length > 3 ? ", …" : ""})`,
+          ),
+        ]),
     "",
     layerTable(r, s, all),
     s.dim(

@@ -134,3 +134,34 @@ it("stripping leaves the compressed model as it was", async () => {
   expect(graph.opsOf("quantize_linear", "dequantize_linear")).toEqual([]);
   expect([...quantizers.keys()]).toEqual(["input", "k"]);
 });
+
+it("an equalized model is compared with the source scaled alike, and what the source computes stays", async () => {
+  const conv = (k: number): string => `in %x : f32[N, 2, 4, 4]
+const %w : f32[2, 2, 1, 1] = dense [0.5, 1, ${-2 * k}, ${0.25 * k}]
+const %b : f32[2] = dense [0.1, ${0.2 * k}]
+%c = conv %x, %w, %b @"c"
+%r = relu %c @"r"
+%p = max_pool %r {kernel_shape=[2,2], strides=[2,2]} @"p"
+const %v : f32[2, 2, 1, 1] = dense [1, ${0.5 / k}, -1, ${2 / k}]
+%d = conv %p, %v @"d"
+out %d`;
+  const pair = await pairModels(graphOf(conv(1)), await cleanForEngine(graphOf(conv(16))));
+  expect(pair.equalized).toEqual(["c"]);
+  const x = { type: "f32", dims: [1, 2, 4, 4], data: Float32Array.from({ length: 32 }, (_, i) => Math.sin(i)) } as const;
+  const run = async (g: Graph) => {
+    const session = await nativeExecutor().prepare(g, { keep: ["r"] });
+    const out = await session.run({ x });
+    session.dispose();
+    return out;
+  };
+  const [scaled, compressed, before] = [await run(pair.source), await run(pair.compressed), await run(graphOf(conv(1)))];
+  const near = (a: ArrayLike<number>, b: ArrayLike<number>): void => Array.from(a).forEach((v, i) => expect(v).toBeCloseTo(b[i] as number, 4));
+  near(scaled["r"]?.data as Float32Array, compressed["r"]?.data as Float32Array);
+  near(scaled["d"]?.data as Float32Array, before["d"]?.data as Float32Array);
+});
+
+it("weights that were retrained are no equalization", async () => {
+  const body = (seed: number): string =>
+    `in %x : f32[N, 2, 4, 4]\nconst %w : f32[2, 2, 3, 3] = random(${seed})\n%c = conv %x, %w @"c"\nconst %v : f32[2, 2, 1, 1] = random(3)\n%d = conv %c, %v @"d"\nout %d`;
+  expect((await pairModels(graphOf(body(1)), await cleanForEngine(graphOf(body(2))))).equalized).toEqual([]);
+});

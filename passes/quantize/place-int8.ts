@@ -67,7 +67,7 @@ export const placeInt8 = definePass({
     const whole = await timesOf(graph, null, executor, feeds);
     for (const [i, island] of islands.entries()) {
       progress(i / islands.length, `timing island ${i + 1} of ${islands.length}`);
-      const { before, after } = difference(whole, await timesOf(graph, new Set(island), executor, feeds));
+      const { before, after } = difference(whole, await timesOf(graph, new Set(island), executor, feeds), new Set(island.map(label)));
       count("islands");
       const text = `measured: ${us(before)} on INT8 with its conversions, ${us(after)} in float${island.length === 1 ? "" : `, for ${island.length} ops together`}`;
       const ratio = after === 0 ? 1 : before / after;
@@ -175,10 +175,15 @@ async function timesOf(graph: Graph, without: ReadonlySet<Op> | null, executor: 
   return (await executor.profile?.(copy, feeds)) ?? new Map();
 }
 
-/** Sums over the ops that only one of two programs has: what is the same in both says nothing. */
-function difference(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>): { readonly before: number; readonly after: number } {
+/** Sums over the ops of the island and over what only one of two programs has: the rest is the same in both. */
+function difference(
+  a: ReadonlyMap<string, number>,
+  b: ReadonlyMap<string, number>,
+  island: ReadonlySet<string>,
+): { readonly before: number; readonly after: number } {
+  const own = (key: string): boolean => island.has(key.slice(key.indexOf(" ") + 1));
   const only = (x: ReadonlyMap<string, number>, y: ReadonlyMap<string, number>): number =>
-    [...x].reduce((n, [key, ns]) => (y.has(key) ? n : n + ns), 0);
+    [...x].reduce((n, [key, ns]) => (y.has(key) && !own(key) ? n : n + ns), 0);
   return { before: only(a, b), after: only(b, a) };
 }
 

@@ -122,6 +122,28 @@ it("measured: where INT8 gains nothing, nothing is quantized", async () => {
   expect(g.opsOf("quantize_linear", "dequantize_linear")).toEqual([]);
 });
 
+it("measured: an op of the same kind in both programs counts with its own times, the rest of the network does not", async () => {
+  const g = graphOf(`in %x : f32[N, 2, 4, 4]
+const %w : f32[2, 2, 1, 1] = random(1)
+%a = conv %x, %w @"a"
+%p = max_pool %a {kernel_shape=[2,2], strides=[2,2]} @"p"
+%b = conv %p, %w @"b"
+%t = tanh %b @"t"
+out %t`);
+  const executor: Executor = {
+    ...observingExecutor,
+    async profile(graph) {
+      const pool = graph.opsOf("max_pool")[0]?.inputs[0]?.producer?.kind === "dequantize_linear" ? 10_000 : 90_000;
+      return new Map([
+        ["cpu.max_pool p", pool],
+        ["tanh t", pool],
+      ]);
+    },
+  };
+  const { decisions } = await run(g, 'placement: "measured"', executor);
+  expect(decisions.find((d) => d.pass === "place-int8" && d.op === "p")?.reason).toContain("10.0 µs on INT8 with its conversions, 90.0 µs in float");
+});
+
 it("measured in an engine that cannot time ops is a warning, and all is quantized", async () => {
   const g = graphOf(islands);
   const { warnings } = await run(g, 'placement: "measured"');

@@ -1,40 +1,106 @@
 /**
- * Accuracy of INT8 on the real models: the table of the README.
- *   CEC_DATA=… npm run bench:int8 [-- RANGE]
- * Builds the four plans of models/, and prints Markdown; JSON lines go to out/bench/int8.jsonl.
+ * Accuracy of INT8 after calibration, ours beside ONNX Runtime's and NNCF's tools, on the real models: the tables of the README.
+ *   CEC_DATA=… [CEC_PEERS=/path/to/venv/bin/python] npm run bench:int8 [-- MODEL,… [RECIPE,…]]
+ * Every file is run in our engine (on this CPU's best instruction set, and held to AVX2), in ONNX Runtime (exact and default mode) and in OpenVINO; flips are
+ * predictions that differ from the float model's in the same engine, on images that no tool has seen. Seconds and MiB are of whole processes: `cec quantize`, proof
+ * included, and CEC_PEER_SCRIPT (../shared/peers/ptq.py). Files of peers are kept in out/bench/int8 and not made again. JSON lines stand beside them.
  */
-import { appendFileSync, mkdirSync, rmSync } from "node:fs";
-import { availableParallelism, cpus } from "node:os";
-import { build, choosePlan, cpuInfo, openPlan } from "../../compiler/driver/index.js";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { join, resolve } from "node:path";
+import { cpuInfo } from "../../compiler/driver/index.js";
+import { openData, slice } from "../../compiler/driver/data/index.js";
+import { encodeNpy } from "../../compiler/driver/data/npy.js";
+import { openPlan } from "../../compiler/driver/language.js";
+import { jsonLines, type Measured, measure } from "./processes.js";
 
-const range = process.argv[2] ?? "mse";
-const plans = ["resnet20", "resnet56", "mobilenetv2", "squeezenet"];
-const out = "out/bench";
-const lines = `${out}/int8.jsonl`;
+const models = [
+  { name: "resnet20", file: "resnet20_cifar10.onnx", set: "cifar10.train", test: "cifar10.test", samples: 512, few: 512 },
+  { name: "resnet56", file: "resnet56_cifar10.onnx", set: "cifar10.train", test: "cifar10.test", samples: 512, few: 512 },
+  // ONNX Runtime's histograms hold every activation: 300 samples do not fit this machine.
+  { name: "mobilenetv2", file: "mobilenetv2_imagenet.onnx", set: "imagenet_tf.calibrate", test: "imagenet_tf.val", samples: 300, few: 100 },
+  { name: "squeezenet", file: "squeezenet1.1_imagenet.onnx", set: "imagenet.calibrate", test: "imagenet.val", samples: 300, few: 100 },
+] as const;
+const ours: Readonly<Record<string, readonly string[]>> = {
+  fast: ["--recipe", "fast"],
+  accurate: ["--recipe", "accurate"],
+  best: ["--recipe", "best"],
+  "accurate, per tensor": ["--recipe", "accurate", "--weights", "per_tensor"],
+};
+const peers = ["ort-minmax", "ort-entropy", "ort-percentile", "nncf"] as const;
 
+const [wanted = models.map((m) => m.name).join(), recipes = Object.keys(ours).join(";")] = process.argv.slice(2);
+const python = process.env["CEC_PEERS"];
+const script = process.env["CEC_PEER_SCRIPT"] ?? resolve("../shared/peers/ptq.py");
 const show = (text: string): unknown => process.stdout.write(`${text}\n`);
-const percent = (v: number | null | undefined): string => (v == null ? "-" : v.toFixed(2));
 
-mkdirSync(out, { recursive: true });
-rmSync(lines, { force: true });
-show(`${cpus()[0]?.model.trim()}, ${cpuInfo().isa}, range: ${range}\n`);
-show("| model | images | float top-1: cec, ORT | INT8 top-1: cec, ORT | flips: cec, ORT | same prediction | size | build s | peak MiB |");
-show("|---|---|---|---|---|---|---|---|---|");
-for (const name of plans) {
-  const file = await openPlan(`models/${name}-int8.cplan`, { range });
-  const { report: r } = await build(file, choosePlan(file, undefined), {
-    out: `${out}/${name}`,
-    threads: availableParallelism(),
-    latencyBudgetMs: 300,
+interface Judged {
+  readonly file: string;
+  readonly top1: number;
+  readonly flips: number;
+}
+
+/** Samples, and labels where there are some, as .npy files; read in parts, written once. */
+async function samples(set: string, count: number, path: string): Promise<void> {
+  if (existsSync(path)) return;
+  const declared = (await openPlan("models/data.cplan")).data.get(set);
+  if (declared === undefined) throw new Error(`models/data.cplan has no ${set}`);
+  const all = slice(await openData(set, declared.kind as "npy", declared.options, declared.baseDir), 0, count);
+  const { arrays, labels } = await all.read(0, all.size);
+  writeFileSync(path, encodeNpy(Object.values(arrays)[0] as never));
+  if (labels !== null) writeFileSync(`${path}.labels.npy`, encodeNpy({ type: "i32", dims: [labels.length], data: labels }));
+}
+
+/** Runs a tool unless its file and figures are there. */
+function kept(file: string, run: () => Measured): Measured {
+  const figures = `${file}.json`;
+  if (existsSync(file) && existsSync(figures)) return JSON.parse(readFileSync(figures, "utf8")) as Measured;
+  const m = run();
+  writeFileSync(figures, JSON.stringify(m));
+  return m;
+}
+
+show(`${cpus()[0]?.model.trim()}, ${cpuInfo().isa}\n`);
+for (const m of models.filter((e) => wanted.split(",").includes(e.name))) {
+  const out = resolve("out/bench/int8", m.name);
+  mkdirSync(out, { recursive: true });
+  const source = join(process.env["CEC_DATA"] ?? "", "models", m.file);
+  const [calibration, few, images] = [m.samples, m.few, "test"].map((n) => join(out, `${n}.npy`)) as [string, string, string];
+  await samples(m.set, m.samples, calibration);
+  await samples(m.set, m.few, few);
+  await samples(m.test, Number.POSITIVE_INFINITY, images);
+  const files: { tool: string; file: string; samples: number; measured: Measured }[] = [];
+  for (const [tool, args] of Object.entries(ours)) {
+    if (!recipes.split(";").includes(tool)) continue;
+    const file = join(out, `cec-${tool.replaceAll(/\W+/g, "-")}.onnx`);
+    const command = ["dist/compiler/driver/cli/main.js", "quantize", source, "-o", file, "--calibrate", calibration, ...args, "--threads", "2"];
+    files.push({ tool: `cec ${tool}`, file, samples: m.samples, measured: measure(process.execPath, command) });
+  }
+  for (const tool of python === undefined ? [] : peers) {
+    const file = join(out, `${tool}.onnx`);
+    const histogram = tool === "ort-entropy" || tool === "ort-percentile";
+    const command = [script, source, file, "--calibrate", histogram ? few : calibration, "--tool", tool];
+    files.push({ tool, file, samples: histogram ? m.few : m.samples, measured: kept(file, () => measure(python as string, command)) });
+  }
+  const paths = files.map((f) => f.file);
+  const common = [source, images, `${images}.labels.npy`, ...paths];
+  const native = (isa?: string): Judged[] =>
+    jsonLines<Judged>(process.execPath, ["--import", "tsx", "bench/e2e/flips.ts", ...common], isa === undefined ? {} : { CEC_MAX_ISA: isa });
+  const engines: Record<string, Judged[]> = { cec: native(), "cec, AVX2": native("avx2") };
+  if (python !== undefined)
+    for (const e of ["ort-exact", "ort", "openvino"]) engines[e] = jsonLines<Judged>(python, ["bench/peers/flips.py", e, ...common]);
+  const line = join(out, "int8.jsonl");
+  rmSync(line, { force: true });
+  show(`**${m.name}**, float top-1 ${Object.entries(engines).map(([e, j]) => `${e} ${j[0]?.top1.toFixed(2)}`).join(", ")}\n`);
+  show(`| tool | samples | top-1 | flips: ${Object.keys(engines).join(" · ")} | size | s | MiB |`);
+  show("|---|---|---|---|---|---|---|");
+  files.forEach((f, i) => {
+    const judged = Object.fromEntries(Object.entries(engines).map(([e, j]) => [e, j[i + 1] as Judged]));
+    const ratio = statSync(f.file).size / statSync(source).size;
+    show(
+      `| ${f.tool} | ${f.samples} | ${judged["cec"]?.top1.toFixed(2)} | ${Object.values(judged).map((j) => j.flips).join(" · ")} | ${ratio.toFixed(3)} | ${f.measured.seconds.toFixed(1)} | ${f.measured.peakMiB} |`,
+    );
+    appendFileSync(line, `${JSON.stringify({ model: m.name, cpu: cpus()[0]?.model.trim(), isa: cpuInfo().isa, ...f, ratio, engines: judged })}\n`);
   });
-  const e = r.evaluations[0];
-  const [native, ort] = [e?.engines.native, e?.engines.ort];
-  const both = (f: (x: NonNullable<typeof native>) => string): string => [native, ort].map((x) => (x === undefined ? "-" : f(x))).join(", ");
-  show(
-    `| ${name} | ${e?.samples} | ${both((x) => percent(x.before.values.top1))} | ${both((x) => percent(x.after.values.top1))} | ${both((x) => String(x.after.values.flips))} | ${percent(e?.engineAgreement)} % | ${r.size.ratio.toFixed(3)} | ${r.seconds.toFixed(1)} | ${r.peakMiB} |`,
-  );
-  appendFileSync(
-    lines,
-    `${JSON.stringify({ name, range, cpu: r.machine.cpu, isa: r.machine.isa, size: r.size, evaluations: r.evaluations, latency: r.latency, seconds: r.seconds, peakMiB: r.peakMiB })}\n`,
-  );
+  show("");
 }

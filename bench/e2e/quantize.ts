@@ -4,12 +4,12 @@
  * CEC_PEERS is a Python with onnxruntime, onnx and numpy; CEC_PEER_SCRIPT the script (../shared/peers/ptq.py). The samples are the same: those of the plans,
  * written to .npy first.
  */
-import { spawnSync } from "node:child_process";
 import { appendFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { openData, slice } from "../../compiler/driver/data/index.js";
 import { encodeNpy } from "../../compiler/driver/data/npy.js";
 import { openPlan } from "../../compiler/driver/language.js";
+import { type Measured, measure } from "./processes.js";
 
 const rounds = Number(process.argv[2] ?? 3);
 const data = process.env["CEC_DATA"] ?? "";
@@ -24,27 +24,6 @@ const models = [
   { name: "ResNet-56, 512 samples", file: "resnet56_cifar10.onnx", set: "cifar10.train", count: 512 },
   { name: "MobileNetV2, 300 samples", file: "mobilenetv2_imagenet.onnx", set: "imagenet_tf.calibrate", count: 300 },
 ];
-
-interface Measured {
-  readonly seconds: number;
-  readonly peakMiB: number;
-}
-
-/** Wall time of a process, and the peak of its resident memory as the kernel counts it. */
-function measure(command: string, args: readonly string[]): Measured {
-  const started = performance.now();
-  const r = spawnSync("python3", ["-c", PEAK, command, ...args], { encoding: "utf8" });
-  const seconds = (performance.now() - started) / 1000;
-  const peak = /PEAK (\d+)/.exec(r.stderr);
-  if (r.status !== 0 || peak === null) throw new Error(`${command} ${args.join(" ")} failed:\n${r.stdout}\n${r.stderr}`);
-  return { seconds, peakMiB: Math.round(Number(peak[1]) / 1024) };
-}
-
-const PEAK = `
-import resource, subprocess, sys
-r = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
-print("PEAK", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
-sys.exit(r.returncode)`;
 
 const median = (v: readonly number[]): number => [...v].sort((a, b) => a - b)[v.length >> 1] as number;
 const show = (text: string): unknown => process.stdout.write(`${text}\n`);
@@ -66,8 +45,8 @@ for (const m of models.filter((e) => e.name.includes(process.argv[3] ?? ""))) {
   await samples(m.set, m.count, npy);
   const model = join(data, "models", m.file);
   const tools: Record<string, () => Measured> = {};
-  for (const range of ["minmax", "percentile", "entropy", "mse"])
-    tools[`cec quantize, ${range}`] = () =>
+  for (const recipe of ["fast", "accurate", "minmax", "mse"])
+    tools[`cec quantize, ${recipe}`] = () =>
       measure(process.execPath, [
         "dist/compiler/driver/cli/main.js",
         "quantize",
@@ -77,7 +56,7 @@ for (const m of models.filter((e) => e.name.includes(process.argv[3] ?? ""))) {
         "--calibrate",
         npy,
         "--recipe",
-        range,
+        recipe,
       ]);
   if (python !== undefined)
     tools["ONNX Runtime MinMax"] = () => measure(python, [script, model, join(out, "ort.onnx"), "--calibrate", npy, "--tool", "ort-minmax"]);

@@ -45,6 +45,8 @@ export const annotateInt8 = definePass({
     const floatEdges = o.profile === "tensorrt" ? residualEdges(graph, chosen) : new Set<string>();
     const specOf = (v: Value): EdgeSpec | null => {
       const root = groups.root(v);
+      const grid = gridOf(graph, v);
+      if (grid !== null && root === v && groups.members(v).length === 1) return grid;
       const names = groups.members(root).flatMap((m) => [m.name, m.producer?.name ?? ""]);
       // A table that is only read from: what is read has the table's parameters.
       if (isConstant(root)) return constantSpec(root, o, settings.of(names));
@@ -67,7 +69,7 @@ export const annotateInt8 = definePass({
       if (rule.kind === "weighted") {
         const w = constantTensor(op.inputs[1]);
         if (w === null) continue;
-        inputs[1] = weightSpec(op, w, own.weights ?? o.weights);
+        inputs[1] = weightSpec(op, w, own.weights ?? o.weights, own.weight_bits ?? o.weight_bits);
         if (op.inputs[2] != null && o.profile !== "tensorrt")
           inputs[2] = { kind: "derivedFrom", from: [(op.inputs[0] as Value).name, (op.inputs[1] as Value).name] };
       }
@@ -86,7 +88,8 @@ export const annotateInt8 = definePass({
       const names = [op.name, ...op.outputs.map((v) => v.name)];
       const w = constantTensor(op.inputs[1]);
       if (o.profile !== "cpu" || w === null || !finiteF32(w) || isKept(settings, names)) return;
-      const weights = weightSpec(op, w, settings.of(names).weights ?? o.weights);
+      const own = settings.of(names);
+      const weights = weightSpec(op, w, own.weights ?? o.weights, own.weight_bits ?? o.weight_bits);
       const spec: OpSpec = { inputs: op.inputs.map((_, i) => (i === 1 ? weights : null)), outputs: op.outputs.map(() => null) };
       rewrite.annotate(op, "quant", spec as unknown as Json, "weights are stored as i8");
       decide(op, "weights only", "weights i8; no CPU target has an integer transposed convolution, so it runs in float");
@@ -94,18 +97,26 @@ export const annotateInt8 = definePass({
   },
 });
 
+/** The exact parameters that align-input found, where it mapped the value to them. */
+function gridOf(graph: Graph, v: Value): FixedSpec | null {
+  const grids = graph.users(v).map((op) => (op.inputs[0] === v ? op.annotations["grid"] : undefined));
+  const [grid] = grids as { readonly scale: number; readonly zeroPoint: number }[];
+  if (grid === undefined || grids.some((g) => g === undefined)) return null;
+  return { kind: "fixed", type: "u8", scale: [grid.scale], zeroPoint: [grid.zeroPoint], axis: null };
+}
+
 const finiteF32 = (t: Tensor): boolean => t.type === "f32" && t.data.length > 0 && toNumbers(t).every(Number.isFinite);
 
 const isKept = (settings: Settings, names: readonly string[]): boolean =>
   names.some((n) => n !== "" && settings.keep(n)) || settings.of(names).keep === true;
 
-function weightSpec(op: Op, w: Tensor, granularity: "per_channel" | "per_tensor"): FixedSpec {
+function weightSpec(op: Op, w: Tensor, granularity: "per_channel" | "per_tensor", bits: number): FixedSpec {
   const rule = ruleOf(op.kind);
   // A transposed convolution in groups has its output channels spread over both first axes: one scale for all.
   const grouped = op.kind === "conv_transpose" && (op.attrs["group"] ?? 1) !== 1;
   const axis = rule.kind === "weighted" && granularity === "per_channel" && !grouped ? rule.weightAxis(op.attrs, w.dims.length) : null;
-  const scale = weightScales(w, axis);
-  return { kind: "fixed", type: "i8", scale, zeroPoint: scale.map(() => 0), axis };
+  const scale = weightScales(w, axis, bits);
+  return { kind: "fixed", type: "i8", scale, zeroPoint: scale.map(() => 0), axis, ...(bits === 8 ? {} : { bits }) };
 }
 
 /** Values of the result along the axis of the output channels. */

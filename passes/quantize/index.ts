@@ -4,12 +4,16 @@ import { z } from "zod";
 import { definePass, type PassCall, type PassDefinition } from "../../compiler/core/index.js";
 import { dedupeConstants } from "../canonicalize/dedupe-constants.js";
 import { eliminateDeadCode } from "../canonicalize/eliminate-dead-code.js";
+import { alignInput } from "./align-input.js";
 import { annotateInt8 } from "./annotate-int8.js";
+import { correctBias } from "./correct-bias.js";
 import { materializeQdq } from "./materialize-qdq.js";
 import { observe } from "./observe.js";
 import { int8Options } from "./options.js";
 import { placeInt8 } from "./place-int8.js";
 import { quantizeDynamic } from "./quantize-dynamic.js";
+import { roundWeights } from "./rounding/round-weights.js";
+import { recipeNames, recipeOptions, settingsOf } from "./recipes.js";
 import { validateQuantization } from "./validate-quantization.js";
 
 const call = (pass: unknown, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: pass as PassDefinition, options });
@@ -22,20 +26,45 @@ export const quantize = definePass({
   name: "quantize",
   summary: "Post-training quantization to INT8",
   description:
-    "`quantize int8` expands to annotate-int8, observe, place-int8, validate-quantization, materialize-qdq; `quantize dynamic` and `quantize weights` to quantize-dynamic. Put `fold_batch_norm` and `fuse` before it.",
+    "`quantize int8` expands to align-input (`align`), annotate-int8, observe, place-int8, round-weights (unless `rounding: nearest`), correct-bias (unless `bias: none`), validate-quantization, materialize-qdq; `quantize dynamic` and `quantize weights` to quantize-dynamic. Put `fold_batch_norm` and `fuse` before it.",
   from: "float",
   to: "quantized",
   keeps: "lossy",
-  options: z.object({ mode: z.enum(["int8", "dynamic", "weights"]).default("int8").describe("what is quantized"), ...int8Options }).strict(),
+  options: z
+    .object({
+      mode: z.enum(["int8", "dynamic", "weights"]).default("int8").describe("what is quantized"),
+      recipe: z
+        .enum(recipeNames)
+        .optional()
+        .describe(
+          "int8: `fast`, one run over the data; `accurate`, with learned rounding; `best`, searched by measurement within `budget` (a build does the search, elsewhere it is `accurate`). Options that are given stand above it",
+        ),
+      budget: z.number().positive().default(120).describe("recipe best: seconds for the search"),
+      ...int8Options,
+      ...recipeOptions,
+    })
+    .strict(),
   positional: ["mode"],
   statistics: {},
-  expand({ mode, ...o }) {
+  expand({ mode, recipe, budget: _, range: givenRange, rounding: givenRounding, learning: givenLearning, bias: givenBias, align: givenAlign, ...o }) {
     const tidy = [call(dedupeConstants), call(eliminateDeadCode)];
     if (mode !== "int8") return [call(quantizeDynamic, { weights: o.weights, keep: o.keep, matmul: mode === "dynamic" }), ...tidy];
+    const { range, rounding, learning, bias, align } = settingsOf(recipe, {
+      range: givenRange,
+      rounding: givenRounding,
+      learning: givenLearning as never,
+      bias: givenBias,
+      align: givenAlign,
+    });
     return [
-      call(annotateInt8, o),
+      ...(align ? [call(alignInput)] : []),
+      call(annotateInt8, { ...o, range, rounding }),
       call(observe, { bins: o.bins }),
       call(placeInt8, { placement: o.placement ?? "all", mixed_bits: o.mixed_bits }),
+      // Behind the ranges of activations, whose steps the biases have: they bound the scales of weights.
+      ...(rounding === "nearest" ? [] : [call(roundWeights, { method: rounding, ...learning })]),
+      // Behind rounding, whose errors it takes back.
+      ...(bias === "none" ? [] : [call(correctBias, { method: bias, samples: rounding === "nearest" ? 32 : 128 })]),
       // Every range is known now, and nothing has been changed yet.
       call(validateQuantization, { profile: o.profile }),
       call(materializeQdq),
@@ -46,9 +75,12 @@ export const quantize = definePass({
 
 export const quantizePasses = [
   quantize,
+  alignInput,
   annotateInt8,
   observe,
   placeInt8,
+  roundWeights,
+  correctBias,
   validateQuantization,
   materializeQdq,
   quantizeDynamic,

@@ -14,7 +14,7 @@ import {
   zeros,
 } from "../../compiler/core/index.js";
 import { type FixedSpec, readSpec } from "./spec.js";
-import { quantizeBias, quantizeWeights, widenForBias } from "./weights.js";
+import { quantizeBias, storedWeights, widenForBias } from "./weights.js";
 
 /**
  * Turns specs into QuantizeLinear / DequantizeLinear pairs: one pair per quantized value, read by all that read it; weights and biases become integer
@@ -99,7 +99,7 @@ export const materializeQdq = definePass({
         }
       }
       rewrite.patch(op, "weights stored as i8", (edit) => {
-        const q = edit.constant(`${w.name}.q`, quantizeWeights(weights, scale, edge.axis));
+        const q = edit.constant(`${w.name}.q`, storedWeights(graph, weights, edge, scale));
         const zero = edit.constant(`${w.name}.zero`, zeros("i8", edge.axis === null ? [] : [scale.length]));
         const dq = edit.insert("dequantize_linear", [q, scaleConstant(edit, scale, edge.axis), zero], {
           attrs: edge.axis === null ? {} : { axis: edge.axis },
@@ -107,6 +107,8 @@ export const materializeQdq = definePass({
         });
         edit.setInput(op, 1, dq.outputs[0] as Value);
         if (w.producer !== null) edit.eraseDead(w.producer);
+        const integers = edge.integers === undefined ? null : graph.value(edge.integers)?.producer;
+        if (integers != null) edit.eraseDead(integers);
         count("weights");
         if (bias === null || b == null || xScale === null) return;
         const s = scale.length === 1 && bias.length > 1 ? new Array<number>(1).fill(scale[0] as number) : scale;

@@ -9,7 +9,8 @@ import { type EdgeSpec, type FixedSpec, type ObservedSpec, type OpSpec, OWN_RANG
 const MOST_SAMPLES = 8;
 const BATCH_ELEMENTS = 2 ** 18;
 
-function batchFor(graph: Graph): number {
+/** Samples in one run of calibration. */
+export function batchFor(graph: Graph): number {
   const sample = graph.inputs.reduce((n, v) => {
     const shape = v.type.kind === "tensor" ? (v.type.shape ?? []) : [];
     return n + shape.slice(1).reduce<number>((p, d) => p * (typeof d === "number" ? d : 1), 1);

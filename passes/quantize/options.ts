@@ -1,5 +1,6 @@
 /** Options of INT8 quantization that the statement and its passes share. */
 import { z } from "zod";
+import { learning, roundingMethods } from "./rounding/options.js";
 
 export const rangeMethods = ["minmax", "percentile", "entropy", "mse"] as const;
 export type RangeMethod = (typeof rangeMethods)[number];
@@ -10,6 +11,7 @@ const activations = z.enum(["asymmetric", "symmetric", "asymmetric_relu"]);
 export const overrideOptions = z
   .object({
     weights: z.enum(["per_channel", "per_tensor"]).optional(),
+    weight_bits: z.number().int().min(2).max(8).optional(),
     activations: activations.optional(),
     range: z.enum(rangeMethods).optional(),
     percentile: z.number().gt(50).max(100).optional(),
@@ -20,12 +22,18 @@ export type Override = z.infer<typeof overrideOptions>;
 
 export const int8Options = {
   weights: z.enum(["per_channel", "per_tensor"]).default("per_channel").describe("one scale per output channel, or one per tensor"),
+  weight_bits: z.number().int().min(2).max(8).default(8).describe("bits of the integers of weights; below 8 they are still stored in i8"),
   activations: activations
     .default("asymmetric")
     .describe("asymmetric u8; symmetric i8; asymmetric_relu: u8 where the values are never negative, i8 symmetric elsewhere"),
   range: z.enum(rangeMethods).default("mse").describe("how ranges of activations are chosen from what calibration saw"),
   percentile: z.number().gt(50).max(100).default(99.99).describe("share of values inside the range, in percent (range: percentile)"),
   bins: z.number().int().min(128).max(65536).default(2048).describe("bins of the streamed histograms"),
+  rounding: z
+    .enum(roundingMethods)
+    .default("nearest")
+    .describe("how weights become integers: the nearest, or learned from calibration data (int8 only)"),
+  learning: learning.prefault({}).describe("settings of learned rounding: see round-weights"),
   keep: z.array(z.string()).default([]).describe("names or patterns (`layer1.*`) of ops that stay in float"),
   overrides: z.record(z.string(), overrideOptions).default({}).describe("settings for ops or tensors whose name matches the key"),
   mixed_bits: z

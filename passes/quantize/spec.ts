@@ -12,7 +12,17 @@ const stored = z.enum(["u8", "i8"]);
 export const edgeSpec = z.discriminatedUnion("kind", [
   /** Parameters are known. */
   z
-    .object({ kind: z.literal("fixed"), type: stored, scale: z.array(z.number()), zeroPoint: z.array(z.number()), axis: z.number().nullable() })
+    .object({
+      kind: z.literal("fixed"),
+      type: stored,
+      scale: z.array(z.number()),
+      zeroPoint: z.array(z.number()),
+      axis: z.number().nullable(),
+      /** Weights: integers lie within +-(2^(bits - 1) - 1). Default 8. */
+      bits: z.number().int().min(2).max(8).optional(),
+      /** Weights: the constant of the graph that holds the integers, at these scales. Default: the nearest. */
+      integers: z.string().optional(),
+    })
     .strict(),
   /** Parameters come from observing the value on calibration data. */
   z

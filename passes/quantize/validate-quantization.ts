@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { CecError, type Diagnostic, definePass, diagnostic, integerRange } from "../../compiler/core/index.js";
+import { CecError, constantTensor, type Diagnostic, definePass, diagnostic, integerRange, toNumbers } from "../../compiler/core/index.js";
 import { type EdgeSpec, readSpec } from "./spec.js";
+import { storedRange } from "./weights.js";
 
 /**
  * Holds all specs against the target before anything is changed. `tensorrt`: symmetric i8 only, no quantized bias. `cpu`: per-tensor activations, symmetric
@@ -51,6 +52,15 @@ export const validateQuantization = definePass({
       const w = spec.inputs[1];
       if (["conv", "gemm", "matmul"].includes(op.kind) && w?.kind === "fixed" && w.zeroPoint.some((v) => v !== 0))
         report("its weights are asymmetric", "kernels take symmetric weights");
+      if (w?.kind === "fixed" && w.integers !== undefined) {
+        const stored = constantTensor(graph.value(w.integers) ?? null);
+        const weights = constantTensor(op.inputs[1] ?? null);
+        const [least, most] = storedRange(w.bits);
+        if (stored?.type !== "i8" || stored.dims.join() !== weights?.dims.join())
+          report(`its spec names "${w.integers}" as integers`, "they must be a constant of type i8 and of the weights' shape");
+        else if (toNumbers(stored).some((v) => v < least || v > most))
+          report("its integers leave their range", `they must lie in [${least}, ${most}]`);
+      }
       const x = spec.inputs[0];
       if (x?.kind === "fixed" && x.axis !== null) report("its activation is quantized per channel", "kernels take per-tensor activations");
     }

@@ -1,5 +1,6 @@
-/** Symmetric i8 quantization of constant weights. */
-import { fromNumbers, type Tensor, toNumbers } from "../../compiler/core/index.js";
+/** Symmetric quantization of constant weights, stored as i8. */
+import { constantTensor, fromNumbers, type Graph, type Tensor, toNumbers } from "../../compiler/core/index.js";
+import type { FixedSpec } from "./spec.js";
 
 /** Scale of a channel of zeros: any value stores zeros exactly; a small one lets the bias keep its precision (it is widened where the bias needs it). */
 const ZERO_CHANNEL_SCALE = 2 ** -60;
@@ -11,8 +12,12 @@ export function sliceOf(dims: readonly number[], axis: number): (i: number) => n
   return (i) => Math.floor(i / inner) % size;
 }
 
-/** Scales that map the greatest magnitude of each slice (or of the tensor) to 127. */
-export function weightScales(w: Tensor, axis: number | null): number[] {
+/** Least and greatest integer of symmetric weights of so many bits. */
+export const storedRange = (bits = 8): readonly [number, number] => [1 - 2 ** (bits - 1), 2 ** (bits - 1) - 1];
+
+/** Scales that map the greatest magnitude of each slice (or of the tensor) to the greatest integer: 127 for 8 bits. */
+export function weightScales(w: Tensor, axis: number | null, bits = 8): number[] {
+  const most = storedRange(bits)[1];
   const v = toNumbers(w);
   const at = axis === null ? () => 0 : sliceOf(w.dims, axis);
   const top = new Float64Array(axis === null ? 1 : (w.dims[axis] as number));
@@ -20,17 +25,34 @@ export function weightScales(w: Tensor, axis: number | null): number[] {
     const c = at(i);
     top[c] = Math.max(top[c] as number, Math.abs(e));
   });
-  return Array.from(top, (t) => (t === 0 ? ZERO_CHANNEL_SCALE : Math.fround(Math.max(t / 127, ZERO_CHANNEL_SCALE))));
+  return Array.from(top, (t) => (t === 0 ? ZERO_CHANNEL_SCALE : Math.fround(Math.max(t / most, ZERO_CHANNEL_SCALE))));
 }
 
-/** Weights in steps of the scales: nearest, halves to even, within [-127, 127]. */
-export function quantizeWeights(w: Tensor, scales: readonly number[], axis: number | null): Tensor {
+/** Weights in steps of the scales: nearest, halves to even, within [-127, 127] for 8 bits. */
+export function quantizeWeights(w: Tensor, scales: readonly number[], axis: number | null, bits = 8): Tensor {
+  const [least, most] = storedRange(bits);
   const at = axis === null ? () => 0 : sliceOf(w.dims, axis);
   const v = toNumbers(w);
   return fromNumbers(
     "i8",
     w.dims,
-    v.map((e, i) => Math.max(-127, Math.min(127, roundEven(Math.fround(e) / (scales[at(i)] as number))))),
+    v.map((e, i) => Math.max(least, Math.min(most, roundEven(Math.fround(e) / (scales[at(i)] as number))))),
+  );
+}
+
+/**
+ * The integers of weights at these scales: what their spec says, and the nearest where it says nothing, or where a scale is not the spec's any more.
+ */
+export function storedWeights(graph: Graph, w: Tensor, edge: FixedSpec, scales: readonly number[] = edge.scale): Tensor {
+  const nearest = quantizeWeights(w, scales, edge.axis, edge.bits);
+  const chosen = edge.integers === undefined ? null : constantTensor(graph.value(edge.integers) ?? null);
+  if (chosen === null) return nearest;
+  const at = edge.axis === null ? () => 0 : sliceOf(w.dims, edge.axis);
+  const v = toNumbers(chosen);
+  return fromNumbers(
+    "i8",
+    w.dims,
+    toNumbers(nearest).map((q, i) => (scales[at(i)] === edge.scale[at(i)] ? (v[i] as number) : q)),
   );
 }
 

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CecError, diagnostic, fail, isCode } from "../../compiler/core/diagnostics/index.js";
+import type { MomentsJob, RoundingProblem, RoundingResult } from "../../compiler/core/pass/executor.js";
 
 export interface AddonTensor {
   readonly type: string;
@@ -51,6 +52,8 @@ export interface AddonStatistics {
   readonly histogram: { readonly lo: number; readonly hi: number; readonly counts: Float64Array };
   readonly channelMin?: Float32Array;
   readonly channelMax?: Float32Array;
+  readonly channelMean?: Float64Array;
+  readonly channelMeanSquare?: Float64Array;
 }
 
 /** Where a session keeps what its ops compute; sizes in bytes, `first`, `last` and `liveStep` are indices of `steps`. */
@@ -100,7 +103,7 @@ export interface Addon {
   /** Off the event loop; a path is mapped into memory. */
   loadProgram(source: string | Uint8Array, isa?: string): Promise<AddonProgram>;
   readonly Session: new (program: AddonProgram, threads: number, keep: readonly string[], profile: boolean) => AddonSession;
-  readonly Observer: new (program: AddonProgram, names: readonly string[], bins: number, perChannelMinMax: boolean) => AddonObserver;
+  readonly Observer: new (program: AddonProgram, names: readonly string[], bins: number, perChannel: boolean) => AddonObserver;
   cpuInfo(): {
     readonly isa: string;
     readonly maxIsa: string;
@@ -115,6 +118,8 @@ export interface Addon {
     }[];
   };
   opKinds(): string[];
+  addMoments(jobs: readonly MomentsJob[], threads: number): Promise<number[]>;
+  roundWeights(problem: Omit<RoundingProblem, "method"> & { readonly adaround: boolean } & RoundingResult, threads: number): Promise<number[]>;
 }
 
 /** The folder that holds `runtime-native/`, found upwards from this file: sources and `dist/` lie at different depths. */

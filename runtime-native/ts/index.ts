@@ -7,6 +7,7 @@ import { loadAddon, nativeIsBuilt } from "./addon.js";
 import { createObserver, createSession, type Isa, loadProgram } from "./session.js";
 
 export { type MemoryPlan, nativeIsBuilt } from "./addon.js";
+export { roundingKernels } from "./rounding.js";
 export { serialize } from "./serialize.js";
 export {
   createObserver,

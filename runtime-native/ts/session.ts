@@ -66,15 +66,17 @@ export interface ObservedTensor {
   readonly infCount: number;
   /** Counts of equal bins over [lo, hi); edges are multiples of the width, which is a power of two, so 0 is an edge. Empty data: lo = hi = 0. */
   readonly histogram: { readonly lo: number; readonly hi: number; readonly counts: Float64Array };
-  /** Ranges along the last axis, with `perChannelMinMax`. */
+  /** Extremes and moments per index of the last axis, with `perChannel`. */
   readonly channelMin?: Float32Array;
   readonly channelMax?: Float32Array;
+  readonly channelMean?: Float64Array;
+  readonly channelMeanSquare?: Float64Array;
 }
 
 export interface ObserverOptions {
   /** Bins of the histogram, 2 to 1,048,576; default 2048. */
   readonly bins?: number;
-  readonly perChannelMinMax?: boolean;
+  readonly perChannel?: boolean;
 }
 
 export interface NativeObserver {
@@ -219,7 +221,7 @@ export function createObserver(
   const addon = loadAddon();
   const handle = programs.get("program" in session ? session.program : session);
   if (handle === undefined) fail("CEC6007", { message: "createObserver takes a session or a program of this engine" });
-  const native = guarded(() => new addon.Observer(handle, tensorNames, options.bins ?? 2048, options.perChannelMinMax ?? false));
+  const native = guarded(() => new addon.Observer(handle, tensorNames, options.bins ?? 2048, options.perChannel ?? false));
   const observer: NativeObserver = {
     read: () => Object.fromEntries(guarded(() => native.read()).map(({ name, ...statistics }) => [name, statistics])),
   };

@@ -1,8 +1,17 @@
 /** The native engine as an executor: lowers a copy of the graph, writes it as a program, runs it. */
 
 import { lowerPipeline } from "../../../passes/lower/index.js";
-import { createObserver, createSession, loadProgram, type NativeSession, type OpProfile, serialize } from "../../../runtime-native/ts/index.js";
 import {
+  createObserver,
+  createSession,
+  loadProgram,
+  type NativeSession,
+  type OpProfile,
+  roundingKernels,
+  serialize,
+} from "../../../runtime-native/ts/index.js";
+import {
+  channelAxis,
   type Executor,
   type Feeds,
   type Graph,
@@ -22,6 +31,8 @@ export interface LoweredGraph {
   readonly graph: Graph;
   /** Value of the lowered graph that holds a kept value of the source, in whatever layout. */
   readonly kept: ReadonlyMap<string, string>;
+  /** Of these, in a graph that is only observed, the values whose channels stand last. */
+  readonly channelsLast: ReadonlySet<string>;
 }
 
 /** Names under which kept values pass through lowering as outputs. */
@@ -42,12 +53,18 @@ export async function lowerGraph(source: Graph, keep: readonly string[] = [], ob
   for (const op of graph.ops) if (Object.keys(op.annotations).length > 0) op.annotations = {};
   await runPipeline(graph, lowerPipeline(graph.level), { verify: "off" });
   const kept = new Map<string, string>(keep.filter((n) => inputs.has(n)).map((n) => [n, n]));
-  for (const o of graph.outputs.slice(outputs)) kept.set(o.name.slice(KEEP.length), observed ? beforeTranspose(o.value).name : o.name);
+  const channelsLast = new Set<string>();
+  for (const o of graph.outputs.slice(outputs)) {
+    const [name, native] = [o.name.slice(KEEP.length), beforeTranspose(o.value)];
+    kept.set(name, observed ? native.name : o.name);
+    const rank = o.value.type.kind === "tensor" ? (o.value.type.shape?.length ?? 0) : 0;
+    if (native !== o.value || channelAxis(rank) === rank - 1) channelsLast.add(name);
+  }
   if (observed) {
     graph.truncateOutputs(outputs);
     for (const op of [...graph.ops].reverse()) if (op.kind === "transpose" && !op.outputs.some((v) => graph.isUsed(v))) graph.removeOp(op);
   }
-  return { graph, kept };
+  return { graph, kept, channelsLast };
 }
 
 /** The value in its native order, where a transpose at the edge only puts it channels first. */
@@ -60,7 +77,8 @@ export interface NativeGraphSession extends GraphSession {
 
 /** Prepares a graph of any level below lowered. Throws CEC6002 / CEC6003 where the engine lacks an op. */
 export async function prepareNative(graph: Graph, keep: readonly string[] = [], options: NativeOptions = {}): Promise<NativeGraphSession> {
-  const lowered = graph.level === "lowered" ? { graph, kept: new Map<string, string>() } : await lowerGraph(graph, keep);
+  const lowered =
+    graph.level === "lowered" ? { graph, kept: new Map<string, string>(), channelsLast: new Set<string>() } : await lowerGraph(graph, keep);
   const session: NativeSession = createSession(serialize(lowered.graph), { threads: options.threads ?? 1, profile: options.profile ?? false });
   return {
     async run(feeds) {
@@ -96,6 +114,7 @@ async function leastTimes(session: NativeGraphSession, feeds: Feeds): Promise<Re
 export function nativeExecutor(options: NativeOptions = {}): Executor {
   return {
     name: "native",
+    rounding: roundingKernels(options.threads ?? 1),
     prepare: (graph, o = {}) => prepareNative(graph, o.keep ?? [], options),
     async profile(graph, feeds) {
       const session = await prepareNative(graph, [], { ...options, profile: true });
@@ -106,17 +125,20 @@ export function nativeExecutor(options: NativeOptions = {}): Executor {
       }
     },
     async observe(graph, values, batches, observe) {
-      const { graph: lowered, kept } = await lowerGraph(graph, values, true);
+      const { graph: lowered, kept, channelsLast } = await lowerGraph(graph, values, true);
       const program = loadProgram(serialize(lowered));
       const session = createSession(program, { threads: options.threads ?? 1 });
       try {
-        const observer = createObserver(session, [...new Set(kept.values())], { bins: observe.bins });
+        const observer = createObserver(session, [...new Set(kept.values())], { bins: observe.bins, perChannel: observe.channels ?? false });
         for await (const feeds of batches as AsyncIterable<Feeds>) await session.observe(feeds, observer);
         const read = observer.read();
         const out = new Map<string, TensorStatistics>();
         for (const [name, from] of kept) {
           const s = read[from];
-          if (s !== undefined) out.set(name, s);
+          if (s === undefined) continue;
+          const { channelMin: min, channelMax: max, channelMean: mean, channelMeanSquare: meanSquare, ...rest } = s;
+          const whole = min !== undefined && max !== undefined && mean !== undefined && meanSquare !== undefined;
+          out.set(name, whole && channelsLast.has(name) ? { ...rest, channels: { min, max, mean, meanSquare } } : rest);
         }
         return out;
       } finally {

@@ -1,7 +1,9 @@
 /** ONNX Runtime (onnxruntime-node, an optional dependency) as an executor: runs the graph's ONNX export. */
 import type { InferenceSession } from "onnxruntime-node";
+import { roundingKernels } from "../../../runtime-native/ts/index.js";
 import {
   byteSize,
+  channelAxis,
   countOf,
   type ElementType,
   type Executor,
@@ -149,7 +151,9 @@ export async function prepareOrt(graph: Graph, keep: readonly string[] = [], opt
 }
 
 /** Streaming statistics in JavaScript, with the histogram rules of the native observer: equal bins of power-of-two width that double when data leaves them. */
-export function createStatistics(bins: number): { add(t: Tensor): void; read(): TensorStatistics } {
+export function createStatistics(bins: number, channels = false): { add(t: Tensor): void; read(): TensorStatistics } {
+  let perChannel: { min: Float64Array; max: Float64Array; mean: Float64Array; meanSquare: Float64Array; count: Float64Array } | null = null;
+  let ragged = !channels;
   let [count, sum, squares, min, max, nanCount, infCount] = [0, 0, 0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0];
   let counts = new Float64Array(Math.max(2, bins));
   let width = 0;
@@ -199,6 +203,7 @@ export function createStatistics(bins: number): { add(t: Tensor): void; read(): 
       if (low > high) return;
       min = Math.min(min, low);
       max = Math.max(max, high);
+      if (!ragged) addChannels(t, v);
       cover(low, high);
       for (const e of v) if (Number.isFinite(e)) counts[Math.floor(e / width) - first]!++;
     },
@@ -213,20 +218,59 @@ export function createStatistics(bins: number): { add(t: Tensor): void; read(): 
         nanCount,
         infCount,
         histogram: { lo: first * width, hi: (first + counts.length) * width, counts },
+        ...(ragged || perChannel === null
+          ? {}
+          : {
+              channels: {
+                min: perChannel.min.map((e, c) => (perChannel?.count[c] === 0 ? 0 : e)),
+                max: perChannel.max.map((e, c) => (perChannel?.count[c] === 0 ? 0 : e)),
+                mean: perChannel.mean.map((e, c) => e / Math.max(1, perChannel?.count[c] as number)),
+                meanSquare: perChannel.meanSquare.map((e, c) => e / Math.max(1, perChannel?.count[c] as number)),
+              },
+            }),
       };
     },
   };
+
+  /** Sums until they are read: `mean` and `meanSquare` are divided there. */
+  function addChannels(t: Tensor, v: ArrayLike<number>): void {
+    const axis = channelAxis(t.dims.length);
+    const n = t.dims[axis] ?? 1;
+    const inner = t.dims.slice(axis + 1).reduce((a, b) => a * b, 1);
+    perChannel ??= {
+      min: new Float64Array(n).fill(Number.POSITIVE_INFINITY),
+      max: new Float64Array(n).fill(Number.NEGATIVE_INFINITY),
+      mean: new Float64Array(n),
+      meanSquare: new Float64Array(n),
+      count: new Float64Array(n),
+    };
+    if (perChannel.min.length !== n) {
+      ragged = true;
+      return;
+    }
+    for (let i = 0; i < v.length; i++) {
+      const e = v[i] as number;
+      if (!Number.isFinite(e)) continue;
+      const c = Math.floor(i / inner) % n;
+      perChannel.min[c] = Math.min(perChannel.min[c] as number, e);
+      perChannel.max[c] = Math.max(perChannel.max[c] as number, e);
+      perChannel.mean[c]! += e;
+      perChannel.meanSquare[c]! += e * e;
+      perChannel.count[c]!++;
+    }
+  }
 }
 
 export function ortExecutor(options: OrtOptions = {}): Executor {
   return {
     name: "ort",
+    rounding: roundingKernels(options.threads ?? 1),
     prepare: (graph, o = {}) => prepareOrt(graph, o.keep ?? [], options),
     // One pass over the batches: what is held is the kept outputs of one batch and the statistics.
-    async observe(graph, values, batches, { bins }) {
+    async observe(graph, values, batches, { bins, channels }) {
       const session = await prepareOrt(graph, values, options);
       try {
-        const statistics = new Map(values.map((n) => [n, createStatistics(bins)]));
+        const statistics = new Map(values.map((n) => [n, createStatistics(bins, channels)]));
         for await (const feeds of batches as AsyncIterable<Feeds>) {
           const r = await session.run(feeds);
           for (const n of values) if (r[n] !== undefined) statistics.get(n)?.add(r[n]);

@@ -49,8 +49,8 @@ class StreamingHistogram {
 struct ObserverOptions {
   /// Bins of the histograms, from 2; 0 keeps none: extremes and moments only.
   int bins = 2048;
-  /// Also keep the least and greatest value per index of the last axis (channels-last images, features).
-  bool per_channel_min_max = false;
+  /// Also keep extremes and moments per index of the last axis (channels-last images, features).
+  bool per_channel = false;
 };
 
 struct TensorStatistics {
@@ -61,7 +61,9 @@ struct TensorStatistics {
   double min = 0, max = 0, mean = 0, std = 0;  ///< over finite values; 0 when there are none
   double histogram_lo = 0, histogram_hi = 0;
   std::vector<uint64_t> histogram;
+  /// With per_channel, per index of the last axis: extremes, mean, and mean of squares of finite values; 0 where there are none.
   std::vector<float> channel_min, channel_max;
+  std::vector<double> channel_mean, channel_mean_square;
 };
 
 /// Watches named tensors of a program. f32, u8, i8 and i32 tensors are counted (integers by their stored value); others are refused when met.

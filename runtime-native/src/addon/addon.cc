@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "addon/support.h"
 #include "cec/cpu_features.h"
 #include "cec/error.h"
 #include "cec/observer.h"
@@ -22,12 +23,8 @@
 namespace {
 
 using cec::codes::kArgument;
-
-Napi::Error coded(Napi::Env env, const std::string& code, const std::string& message) {
-  Napi::Error error = Napi::Error::New(env, message);
-  error.Set("code", Napi::String::New(env, code));
-  return error;
-}
+using cec_addon::coded;
+using cec_addon::typed_array_data;
 
 /// Runs body; C++ errors become JavaScript exceptions with a code.
 template <typename F>
@@ -203,7 +200,7 @@ class ObserverObject : public Napi::ObjectWrap<ObserverObject> {
       const double bins = info[2].As<Napi::Number>().DoubleValue();
       options.bins = bins >= 0 && bins < 1e9 ? static_cast<int>(bins) : -1;
     }
-    options.per_channel_min_max = info[3].ToBoolean();
+    options.per_channel = info[3].ToBoolean();
     guarded(env, [&] {
       observer = std::make_shared<cec::Observer>(program, names, options);
       return 0;
@@ -214,9 +211,10 @@ class ObserverObject : public Napi::ObjectWrap<ObserverObject> {
   std::shared_ptr<cec::Observer> observer;
 
  private:
-  static Napi::Value floats(Napi::Env env, const std::vector<float>& values) {
-    Napi::Float32Array array = Napi::Float32Array::New(env, values.size());
-    if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof(float));
+  template <typename Array, typename T>
+  static Napi::Value numbers(Napi::Env env, const std::vector<T>& values) {
+    Array array = Array::New(env, values.size());
+    if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof(T));
     return array;
   }
 
@@ -244,8 +242,10 @@ class ObserverObject : public Napi::ObjectWrap<ObserverObject> {
         histogram.Set("counts", counts);
         row.Set("histogram", histogram);
         if (!s.channel_min.empty()) {
-          row.Set("channelMin", floats(env, s.channel_min));
-          row.Set("channelMax", floats(env, s.channel_max));
+          row.Set("channelMin", numbers<Napi::Float32Array>(env, s.channel_min));
+          row.Set("channelMax", numbers<Napi::Float32Array>(env, s.channel_max));
+          row.Set("channelMean", numbers<Napi::Float64Array>(env, s.channel_mean));
+          row.Set("channelMeanSquare", numbers<Napi::Float64Array>(env, s.channel_mean_square));
         }
         rows.Set(static_cast<uint32_t>(i), row);
       }
@@ -265,13 +265,6 @@ struct Target {
   void* data = nullptr;
   size_t bytes = 0;
 };
-
-/// Where the values of a typed array lie; shared memory too, which TypedArray::ArrayBuffer does not give.
-void* typed_array_data(Napi::Env env, const Napi::Value& array) {
-  void* data = nullptr;
-  if (napi_get_typedarray_info(env, array, nullptr, nullptr, &data, nullptr, nullptr) != napi_ok) throw coded(env, cec::codes::kFeed, "an array cannot be read");
-  return data;
-}
 
 Napi::ArrayBuffer to_array_buffer(Napi::Env env, const Result& result) {
   const size_t bytes = result.type.bytes();
@@ -649,6 +642,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("Observer", ObserverObject::define(env));
   exports.Set("cpuInfo", Napi::Function::New(env, cpu_info));
   exports.Set("opKinds", Napi::Function::New(env, op_kinds));
+  cec_addon::define_rounding(env, exports);
   return exports;
 }
 

@@ -71,15 +71,55 @@ void StreamingHistogram::add(const float* values, size_t n, uint64_t* into) cons
   }
 }
 
+namespace {
+
+/// Extremes and sums of finite values per index of the last axis.
+struct ChannelMoments {
+  std::vector<float> min, max;
+  std::vector<double> sum, sum_squares, count;
+
+  void reset(size_t channels) {
+    min.assign(channels, std::numeric_limits<float>::infinity());
+    max.assign(channels, -std::numeric_limits<float>::infinity());
+    sum.assign(channels, 0);
+    sum_squares.assign(channels, 0);
+    count.assign(channels, 0);
+  }
+  void add(const float* v) {
+    for (size_t c = 0; c < min.size(); ++c) {
+      const bool finite = std::fabs(v[c]) <= std::numeric_limits<float>::max();
+      const double x = finite ? static_cast<double>(v[c]) : 0;
+      min[c] = finite && v[c] < min[c] ? v[c] : min[c];
+      max[c] = finite && v[c] > max[c] ? v[c] : max[c];
+      sum[c] += x;
+      sum_squares[c] += x * x;
+      count[c] += finite ? 1 : 0;
+    }
+  }
+  void merge(const ChannelMoments& o) {
+    for (size_t c = 0; c < min.size(); ++c) {
+      min[c] = std::min(min[c], o.min[c]);
+      max[c] = std::max(max[c], o.max[c]);
+      sum[c] += o.sum[c];
+      sum_squares[c] += o.sum_squares[c];
+      count[c] += o.count[c];
+    }
+  }
+};
+
+}  // namespace
+
 struct Observer::Slot {
   std::string name;
   StreamingHistogram histogram;
   MomentsF32 moments;
-  std::vector<float> channel_min, channel_max;
+  ChannelMoments channels;
+  bool ragged = false;
   // Reused between calls: constant once the largest tensor was seen.
   std::vector<MomentsF32> chunks;
   std::vector<std::vector<uint64_t>> partial;
   std::vector<float> converted;
+  std::vector<ChannelMoments> rows;
   explicit Slot(int bins) : histogram(std::max(bins, 2)) {}
 };
 
@@ -156,24 +196,24 @@ void Observer::update(int32_t tensor, const TensorType& type, const void* data, 
     }
   }
 
-  if (options_.per_channel_min_max && type.shape.rank() > 0) {
+  if (options_.per_channel && type.shape.rank() > 0) {
     const size_t channels = static_cast<size_t>(type.shape[type.shape.rank() - 1]);
-    if (slot.channel_min.empty()) {
-      slot.channel_min.assign(channels, std::numeric_limits<float>::infinity());
-      slot.channel_max.assign(channels, -std::numeric_limits<float>::infinity());
-    }
-    if (slot.channel_min.size() != channels) {
-      throw Error(codes::kArgument, "the last axis of \"" + slot.name + "\" had " + std::to_string(slot.channel_min.size()) + " channels before, now " +
-                                        std::to_string(channels) + "; observe it without per-channel ranges");
-    }
-    for (size_t row = 0; row < n / channels; ++row) {
-      const float* v = values + row * channels;
-      for (size_t c = 0; c < channels; ++c) {
-        if (!std::isfinite(v[c])) continue;
-        slot.channel_min[c] = std::min(slot.channel_min[c], v[c]);
-        slot.channel_max[c] = std::max(slot.channel_max[c], v[c]);
+    if (slot.channels.min.empty()) slot.channels.reset(channels);
+    // A last axis whose length varies (attention scores) has no channels: nothing is given for it.
+    if (slot.channels.min.size() != channels) slot.ragged = true;
+    if (slot.ragged) return;
+    // Fixed blocks of rows, merged in order, as above.
+    const size_t rows = n / channels;
+    const size_t block = std::max<size_t>(1, kChunk / channels);
+    const size_t blocks = (rows + block - 1) / block;
+    slot.rows.resize(blocks);
+    parallel(pool, blocks, 1, [&](size_t begin, size_t end, int) {
+      for (size_t b = begin; b < end; ++b) {
+        slot.rows[b].reset(channels);
+        for (size_t row = b * block; row < std::min(rows, (b + 1) * block); ++row) slot.rows[b].add(values + row * channels);
       }
-    }
+    });
+    for (const ChannelMoments& part : slot.rows) slot.channels.merge(part);
   }
 }
 
@@ -196,8 +236,15 @@ std::vector<TensorStatistics> Observer::read() const {
     row.histogram_lo = slot->histogram.lo();
     row.histogram_hi = slot->histogram.hi();
     if (options_.bins != 0) row.histogram = slot->histogram.read();
-    row.channel_min = slot->channel_min;
-    row.channel_max = slot->channel_max;
+    const ChannelMoments c = slot->ragged ? ChannelMoments() : slot->channels;
+    row.channel_min = c.min;
+    row.channel_max = c.max;
+    for (size_t i = 0; i < c.min.size(); ++i) {
+      const bool seen = c.count[i] > 0;
+      if (!seen) row.channel_min[i] = row.channel_max[i] = 0;
+      row.channel_mean.push_back(seen ? c.sum[i] / c.count[i] : 0);
+      row.channel_mean_square.push_back(seen ? c.sum_squares[i] / c.count[i] : 0);
+    }
     rows.push_back(std::move(row));
   }
   return rows;

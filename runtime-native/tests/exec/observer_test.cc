@@ -34,7 +34,7 @@ TEST(Observer, MomentsAndHistogramOfARampAreTheClosedForm) {
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i);
   ObserverOptions options;
   options.bins = 64;
-  options.per_channel_min_max = true;
+  options.per_channel = true;
   const TensorStatistics s = observe(values, {256}, 1, options);
   EXPECT_EQ(s.count, uint64_t{1024});
   EXPECT_EQ(s.min, 0.0);
@@ -47,6 +47,10 @@ TEST(Observer, MomentsAndHistogramOfARampAreTheClosedForm) {
   for (size_t c = 0; c < 4; ++c) {
     EXPECT_EQ(s.channel_min[c], static_cast<float>(c));
     EXPECT_EQ(s.channel_max[c], static_cast<float>(1020 + c));
+    EXPECT_NEAR(s.channel_mean[c], 510.0 + static_cast<double>(c), 1e-9);
+    // Mean square of 4i + c, i = 0..255.
+    const double d = static_cast<double>(c);
+    EXPECT_NEAR(s.channel_mean_square[c], 16.0 * 255 * 511 / 6 + 4 * 255 * d + d * d, 1e-6);
   }
 }
 

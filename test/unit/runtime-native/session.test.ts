@@ -137,7 +137,7 @@ it.skipIf(!built)("an observer counts inputs, intermediate and folded tensors, t
   const reads = [];
   for (const threads of [1, 3]) {
     const session = createSession(bytes, { threads });
-    const observer = createObserver(session, ["x0", y], { bins: 32, perChannelMinMax: true });
+    const observer = createObserver(session, ["x0", y], { bins: 32, perChannel: true });
     await session.observe({ x0: { ...data, dims: [6, 12] } }, observer);
     reads.push(observer.read());
     session.dispose();
@@ -154,7 +154,10 @@ it.skipIf(!built)("an observer counts inputs, intermediate and folded tensors, t
   const want = new Float64Array(counts.length);
   for (const v of values) want[Math.floor((v - lo) / width)]! += 1;
   expect(counts).toEqual(want);
-  expect(seen?.channelMax?.[5]).toBe(Math.max(...values.filter((_, i) => i % 12 === 5)));
+  const fifth = values.filter((_, i) => i % 12 === 5);
+  expect(seen?.channelMax?.[5]).toBe(Math.max(...fifth));
+  expect(seen?.channelMean?.[5]).toBeCloseTo(fifth.reduce((a, b) => a + b) / fifth.length, 9);
+  expect(seen?.channelMeanSquare?.[5]).toBeCloseTo(fifth.reduce((a, b) => a + b * b, 0) / fifth.length, 9);
 });
 
 it.skipIf(!built)("cpuInfo names each kernel family once as selected", () => {

@@ -20,6 +20,7 @@ interface QuantizeFlags extends EngineOptions {
   readonly std?: readonly number[];
   readonly samples?: number;
   readonly keep: readonly string[];
+  readonly weights?: "per_channel" | "per_tensor";
   readonly opset: number;
   readonly report?: string;
   readonly verify: "off" | "each" | "numeric";
@@ -55,11 +56,12 @@ export function addQuantize(program: Command): void {
     .requiredOption("-o, --output <file>", "ONNX file to write")
     .option("--calibrate <data>", "FILE.cplan#NAME, a folder of images, or .npy/.npz with the sample as first axis")
     .option("--evaluate <data>", "labelled or unlabelled data for the proof; calibration data where absent")
-    .addOption(new Option("--recipe <name>", "how ranges are chosen").choices(Object.keys(recipes)))
+    .addOption(new Option("--recipe <name>", "how weights and activations are quantized; accurate where there is calibration data").choices(Object.keys(recipes)))
     .addOption(new Option("--samples <n>", "calibrate on the first n samples").argParser(wholeNumber("--samples", 1, 1e9)))
     .addOption(new Option("--mean <list>", "per channel, for a folder of images (pixels are scaled to 0..1 first)").argParser(numbers("--mean")))
     .addOption(new Option("--std <list>", "per channel, for a folder of images").argParser(numbers("--std")))
     .addOption(new Option("--keep <pattern>", "ops that stay in float, by name; may be repeated").argParser(collect).default([], "none"))
+    .addOption(new Option("--weights <scales>", "one scale a channel or one a tensor").choices(["per_channel", "per_tensor"]))
     .addOption(new Option("--opset <n>", "opset of the file").argParser(wholeNumber("--opset", OLDEST_EXPORT, NEWEST_EXPORT)).default(17))
     .option("--report <file>", "also write the report (.html or .json)")
     .addOption(new Option("--verify <how>", "checks around passes").choices(["off", "each", "numeric"]).default("each"))
@@ -67,7 +69,7 @@ export function addQuantize(program: Command): void {
     .addOption(threadsOption())
     .addOption(jsonOption())
     .action(async (path: string, o: QuantizeFlags) => {
-      const recipe: RecipeName = o.recipe ?? (o.calibrate === undefined ? "dynamic" : "mse");
+      const recipe: RecipeName = o.recipe ?? (o.calibrate === undefined ? "dynamic" : "accurate");
       if (recipes[recipe].calibrates && o.calibrate === undefined)
         fail("CEC4006", {
           message: `the recipe ${recipe} needs calibration data`,
@@ -126,7 +128,10 @@ export function addQuantize(program: Command): void {
                   span: commandLine,
                 },
               ],
-        steps: recipeSteps(recipe, o.keep.length === 0 ? {} : { keep: o.keep }),
+        steps: recipeSteps(recipe, {
+          ...(o.keep.length === 0 ? {} : { keep: o.keep }),
+          ...(o.weights === undefined ? {} : { weights: o.weights }),
+        }),
         requires: [],
         emits: [
           {

@@ -1,0 +1,190 @@
+import { z } from "zod";
+import {
+  blobOf,
+  type ChannelStatistics,
+  constantTensor,
+  definePass,
+  f32,
+  type Graph,
+  type Op,
+  type PassDefinition,
+  runPipeline,
+  type Tensor,
+  type TensorStatistics,
+  toNumbers,
+  type Value,
+} from "../../compiler/core/index.js";
+import { type Product, productOf } from "./channels.js";
+import { materializeQdq } from "./materialize-qdq.js";
+import { batchFor } from "./observe.js";
+import { type FixedSpec, type OpSpec, readSpec } from "./spec.js";
+import { unfuseActivations } from "./unfuse.js";
+import { sliceOf, storedWeights } from "./weights.js";
+
+/**
+ * Bias correction (Nagel et al. 2019, section 4.2): quantization moves the mean of each channel of a product; its bias takes that back.
+ *
+ * `fast`: the mean error of output o is the sum over inputs c of (Wq - W)_oc E[x_c], with the means of the float graph: one run over the data.
+ * `full`: measures the means of the float and of the quantized graph before each activation, and takes from the difference what the layer itself causes:
+ * the part that its operand brought along, sum of Wq_oc (E[xq_c] - E[x_c]), falls away once the layers before are corrected. Each round runs the
+ * quantized graph with the corrections so far; all layers in one run, nothing is held but sums.
+ */
+export const correctBias = definePass({
+  name: "correct-bias",
+  summary: "Take back the shift of channels' means that quantization causes",
+  description:
+    'Bias correction after Nagel et al. 2019, "Data-Free Quantization through Weight Equalization and Bias Correction". `fast` from statistics of the float graph, `full` measured on the quantized graph in rounds. Stands between observe (or round-weights) and materialize-qdq.',
+  from: "annotated",
+  to: "same",
+  keeps: "lossy",
+  options: z
+    .object({
+      method: z.enum(["fast", "full"]).default("full").describe("from statistics of the float graph, or measured on the quantized one"),
+      rounds: z.number().int().min(1).max(16).default(2).describe("full: runs of the quantized graph"),
+      samples: z.number().int().min(1).default(128).describe("calibration samples, at most"),
+    })
+    .strict(),
+  statistics: { corrected: "ops whose bias was corrected", added: "biases added", samples: "samples run" },
+  async run({ graph, options: o, rewrite, count, decide, executor, calibration, progress }) {
+    if (executor === null || calibration === null) return;
+    const layers = graph.ops.flatMap((op) => layerOf(graph, op));
+    if (layers.length === 0) return;
+    const limit = Math.min(o.samples, calibration.size);
+    const observed = async (g: Graph, names: readonly string[]): Promise<ReadonlyMap<string, TensorStatistics>> => {
+      count("samples", limit);
+      return executor.observe(g, [...new Set(names)], calibration.batches({ batch: batchFor(graph), limit }), { bins: 0, channels: true });
+    };
+    const plain = graph.clone();
+    const before = unfuseActivations(plain);
+    const pre = (l: Layer): string => before.get(l.product.y.name) as string;
+    const float = await observed(
+      plain,
+      o.method === "fast" ? layers.map((l) => l.product.x.name) : layers.flatMap((l) => [l.product.x.name, pre(l)]),
+    );
+    for (let round = 0; round < (o.method === "fast" ? 1 : o.rounds); round++) {
+      progress(round / o.rounds, "measuring the shift of means");
+      if (o.method === "fast") {
+        for (const l of layers) l.shift(fastShift(l, float.get(l.product.x.name)?.channels));
+        continue;
+      }
+      const quantized = plain.clone();
+      for (const l of layers) setBias(quantized, before.get(l.product.y.name) as string, l.bias);
+      await runPipeline(quantized, [{ pass: materializeQdq as unknown as PassDefinition, options: {} }], { verify: "off" });
+      const operand = (l: Layer): string => ((quantized.value(pre(l)) as Value).producer as Op).inputs[0]?.name ?? "";
+      const seen = await observed(
+        quantized,
+        layers.flatMap((l) => [operand(l), pre(l)]),
+      );
+      for (const l of layers) {
+        const [xf, yf] = [float.get(l.product.x.name)?.channels, float.get(pre(l))?.channels];
+        const [xq, yq] = [seen.get(operand(l))?.channels, seen.get(pre(l))?.channels];
+        l.shift(localShift(l, xf, yf, xq, yq));
+      }
+    }
+    for (const l of layers) {
+      if (l.largest === 0) continue;
+      const { op } = l.product;
+      const had = op.inputs[2] != null;
+      rewrite.patch(op, "bias corrected", (edit) => {
+        const name = had ? (op.inputs[2] as Value).name : `${(op.inputs[1] as Value).name}.bias`;
+        const old = op.inputs[2]?.producer ?? null;
+        edit.setInput(op, 2, edit.constant(name, f32([l.bias.length], Array.from(l.bias))));
+        if (old !== null) edit.eraseDead(old);
+        const spec = readSpec(op) as OpSpec;
+        const derived = { kind: "derivedFrom", from: [l.product.x.name, (op.inputs[1] as Value).name] };
+        if (!had) edit.annotate(op, "quant", { ...spec, inputs: [spec.inputs[0], spec.inputs[1], derived] } as never);
+      });
+      count("corrected");
+      if (!had) count("added");
+      decide(op, "bias corrected", "largest correction, as a share of the step of the result's channel means", l.largest);
+    }
+  },
+});
+
+interface Layer {
+  readonly product: Product;
+  /** Stored weights as they will be used, and the float ones. */
+  readonly stored: ArrayLike<number>;
+  readonly weights: ArrayLike<number>;
+  readonly bias: Float64Array;
+  largest: number;
+  shift(by: Float64Array | null): void;
+}
+
+function layerOf(graph: Graph, op: Op): Layer[] {
+  const product = productOf(op);
+  const spec = readSpec(op);
+  const edge = spec?.inputs[1];
+  if (product === null || op.kind === "matmul" || spec?.inputs[0]?.kind !== "fixed" || edge?.kind !== "fixed") return [];
+  const w = constantTensor(op.inputs[1]) as Tensor;
+  const b = constantTensor(op.inputs[2] ?? null);
+  const bias = b === null ? new Float64Array(product.outs) : Float64Array.from(toNumbers(b));
+  if (bias.length !== product.outs) return [];
+  const layer: Layer = {
+    product,
+    stored: dequantized(graph, w, edge),
+    weights: toNumbers(w),
+    bias,
+    largest: 0,
+    shift(by) {
+      by?.forEach((e, i) => {
+        bias[i]! -= e;
+        layer.largest = Math.max(layer.largest, Math.abs(e));
+      });
+    },
+  };
+  return [layer];
+}
+
+function dequantized(graph: Graph, w: Tensor, edge: FixedSpec): Float64Array {
+  const at = edge.axis === null ? () => 0 : sliceOf(w.dims, edge.axis);
+  return Float64Array.from(toNumbers(storedWeights(graph, w, edge, edge.scale)), (q, i) => q * (edge.scale[at(i)] as number));
+}
+
+/** Sum over inputs and taps of weights times a value per input channel, for each output. */
+function through(p: Product, weight: (i: number) => number, value: (c: number) => number): Float64Array {
+  const out = new Float64Array(p.outs);
+  for (let o = 0; o < p.outs; o++)
+    for (let i = 0; i < p.ins; i++) {
+      let sum = 0;
+      for (let k = 0; k < p.taps; k++) sum += weight(p.at(o, i, k));
+      out[o]! += sum * value(Math.floor(o / p.perGroup) * p.ins + i);
+    }
+  return out;
+}
+
+function fastShift(l: Layer, x: ChannelStatistics | undefined): Float64Array | null {
+  if (x === undefined) return null;
+  return through(
+    l.product,
+    (i) => (l.stored[i] as number) - (l.weights[i] as number),
+    (c) => x.mean[c] as number,
+  );
+}
+
+function localShift(l: Layer, ...[xf, yf, xq, yq]: readonly (ChannelStatistics | undefined)[]): Float64Array | null {
+  if (xf === undefined || yf === undefined || xq === undefined || yq === undefined) return null;
+  const brought = through(
+    l.product,
+    (i) => l.stored[i] as number,
+    (c) => (xq.mean[c] as number) - (xf.mean[c] as number),
+  );
+  return brought.map((e, o) => (yq.mean[o] as number) - (yf.mean[o] as number) - e);
+}
+
+/** Replaces the bias of the product that gives the value, in a copy of the graph. */
+function setBias(graph: Graph, result: string, bias: Float64Array): void {
+  const op = graph.value(result)?.producer as Op;
+  const spec = op.annotations["quant"] as unknown as OpSpec;
+  const name = `${result}.bias`;
+  graph.setInput(
+    op,
+    2,
+    graph.addConstant(name, { kind: "tensor", elem: "f32", shape: [bias.length] }, blobOf(f32([bias.length], Array.from(bias))), op),
+  );
+  if (spec.inputs[2] == null)
+    op.annotations = {
+      ...op.annotations,
+      quant: { ...spec, inputs: [spec.inputs[0] ?? null, spec.inputs[1] ?? null, { kind: "derivedFrom", from: [] }] } as never,
+    };
+}

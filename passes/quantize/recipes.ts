@@ -1,0 +1,59 @@
+/** Recipes of `quantize int8`: settings that were found good together. What a plan gives itself stands above them. */
+import { z } from "zod";
+import { int8Options, type RangeMethod } from "./options.js";
+import { type Learning, learning } from "./rounding/options.js";
+
+export const recipeNames = ["fast", "accurate", "best"] as const;
+export type RecipeName = (typeof recipeNames)[number];
+
+export const biasMethods = ["none", "fast", "full"] as const;
+
+export interface Int8Settings {
+  readonly range: RangeMethod;
+  readonly rounding: "nearest" | "adaround" | "gptq";
+  readonly learning: Partial<Learning>;
+  readonly bias: (typeof biasMethods)[number];
+  readonly align: boolean;
+}
+
+/** Without a recipe: ranges and nothing else. */
+const plain: Int8Settings = { range: "mse", rounding: "nearest", learning: {}, bias: "none", align: false };
+
+const fast: Int8Settings = { ...plain, align: true, bias: "fast" };
+
+/** Samples and columns that settle the second moments of all models of the benches; more only take time. */
+const accurate: Int8Settings = {
+  range: "mse",
+  rounding: "gptq",
+  learning: { samples: 128, rows: 8192, pair_sweeps: 0 },
+  bias: "full",
+  align: true,
+};
+
+const recipes: { readonly [R in RecipeName]: Int8Settings } = { fast, accurate, best: accurate };
+
+/** Options of `quantize` whose default is the recipe's. */
+export const recipeOptions = {
+  range: int8Options.range.removeDefault().optional().describe("how ranges of activations are chosen from what calibration saw (default mse)"),
+  rounding: int8Options.rounding
+    .removeDefault()
+    .optional()
+    .describe("how weights become integers: the nearest, or learned from calibration data (default nearest; accurate: gptq)"),
+  learning: learning.optional().describe("settings of learned rounding, in place of the recipe's: see round-weights"),
+  bias: z
+    .enum(biasMethods)
+    .optional()
+    .describe("bias correction: from statistics of the float graph (fast), or measured on the quantized one (default none; recipes correct)"),
+  align: z.boolean().optional().describe("store image inputs on their own 8-bit grid: see align-input (default false; recipes align)"),
+};
+
+export function settingsOf(recipe: RecipeName | undefined, given: { readonly [K in keyof Int8Settings]?: Int8Settings[K] | undefined }): Int8Settings {
+  const base = recipe === undefined ? plain : recipes[recipe];
+  return {
+    range: given.range ?? base.range,
+    rounding: given.rounding ?? base.rounding,
+    learning: given.learning ?? base.learning,
+    bias: given.bias ?? base.bias,
+    align: given.align ?? base.align,
+  };
+}

@@ -8,9 +8,9 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join, resolve } from "node:path";
-import { cpuInfo } from "../../compiler/driver/index.js";
 import { openData, slice } from "../../compiler/driver/data/index.js";
 import { encodeNpy } from "../../compiler/driver/data/npy.js";
+import { cpuInfo } from "../../compiler/driver/index.js";
 import { openPlan } from "../../compiler/driver/language.js";
 import { jsonLines, type Measured, measure } from "./processes.js";
 
@@ -91,14 +91,20 @@ for (const m of models.filter((e) => wanted.split(",").includes(e.name))) {
     for (const e of ["ort-exact", "ort", "openvino"]) engines[e] = jsonLines<Judged>(python, ["bench/peers/flips.py", e, ...common]);
   const line = join(out, "int8.jsonl");
   rmSync(line, { force: true });
-  show(`**${m.name}**, float top-1 ${Object.entries(engines).map(([e, j]) => `${e} ${j[0]?.top1.toFixed(2)}`).join(", ")}\n`);
+  show(
+    `**${m.name}**, float top-1 ${Object.entries(engines)
+      .map(([e, j]) => `${e} ${j[0]?.top1.toFixed(2)}`)
+      .join(", ")}\n`,
+  );
   show(`| tool | samples | top-1 | flips: ${Object.keys(engines).join(" · ")} | size | s | MiB |`);
   show("|---|---|---|---|---|---|---|");
   files.forEach((f, i) => {
     const judged = Object.fromEntries(Object.entries(engines).map(([e, j]) => [e, j[i + 1] as Judged]));
     const ratio = statSync(f.file).size / statSync(source).size;
     show(
-      `| ${f.tool} | ${f.samples} | ${judged["cec"]?.top1.toFixed(2)} | ${Object.values(judged).map((j) => j.flips).join(" · ")} | ${ratio.toFixed(3)} | ${f.measured.seconds.toFixed(1)} | ${f.measured.peakMiB} |`,
+      `| ${f.tool} | ${f.samples} | ${judged["cec"]?.top1.toFixed(2)} | ${Object.values(judged)
+        .map((j) => j.flips)
+        .join(" · ")} | ${ratio.toFixed(3)} | ${f.measured.seconds.toFixed(1)} | ${f.measured.peakMiB} |`,
     );
     appendFileSync(line, `${JSON.stringify({ model: m.name, cpu: cpus()[0]?.model.trim(), isa: cpuInfo().isa, ...f, ratio, engines: judged })}\n`);
   });

@@ -18,8 +18,16 @@ const prepare: Recipe["steps"] = [
 const int8 = (options: Readonly<Record<string, unknown>>): Recipe["steps"] => [...prepare, ["quantize", { mode: "int8", ...options }]];
 
 export const recipes = {
-  fast: { summary: "INT8 from one run over the data: ranges of least squared error, biases corrected", calibrates: true, steps: int8({ recipe: "fast" }) },
-  accurate: { summary: "INT8 with learned rounding and measured bias correction (the default)", calibrates: true, steps: int8({ recipe: "accurate" }) },
+  fast: {
+    summary: "INT8 from one run over the data: ranges of least squared error, biases corrected",
+    calibrates: true,
+    steps: int8({ recipe: "fast" }),
+  },
+  accurate: {
+    summary: "INT8 with learned rounding and measured bias correction (the default)",
+    calibrates: true,
+    steps: int8({ recipe: "accurate" }),
+  },
   best: { summary: "INT8, searched by measurement on held-back samples within --budget", calibrates: true, steps: int8({ recipe: "best" }) },
   mse: { summary: "INT8; ranges with the least squared error", calibrates: true, steps: int8({ range: "mse" }) },
   minmax: { summary: "INT8; ranges cover all that calibration saw", calibrates: true, steps: int8({ range: "minmax" }) },

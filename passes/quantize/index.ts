@@ -12,8 +12,8 @@ import { observe } from "./observe.js";
 import { int8Options } from "./options.js";
 import { placeInt8 } from "./place-int8.js";
 import { quantizeDynamic } from "./quantize-dynamic.js";
-import { roundWeights } from "./rounding/round-weights.js";
 import { recipeNames, recipeOptions, settingsOf } from "./recipes.js";
+import { roundWeights } from "./rounding/round-weights.js";
 import { validateQuantization } from "./validate-quantization.js";
 
 const call = (pass: unknown, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: pass as PassDefinition, options });

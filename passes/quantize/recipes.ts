@@ -47,7 +47,10 @@ export const recipeOptions = {
   align: z.boolean().optional().describe("store image inputs on their own 8-bit grid: see align-input (default false; recipes align)"),
 };
 
-export function settingsOf(recipe: RecipeName | undefined, given: { readonly [K in keyof Int8Settings]?: Int8Settings[K] | undefined }): Int8Settings {
+export function settingsOf(
+  recipe: RecipeName | undefined,
+  given: { readonly [K in keyof Int8Settings]?: Int8Settings[K] | undefined },
+): Int8Settings {
   const base = recipe === undefined ? plain : recipes[recipe];
   return {
     range: given.range ?? base.range,

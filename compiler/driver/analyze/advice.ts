@@ -116,7 +116,9 @@ function onRanges(quantizers: readonly QuantizerFigures[], except: ReadonlySet<s
   const votes = new Map<RangeMethod, typeof gains>();
   for (const g of gains) votes.set(g.q.best.range, [...(votes.get(g.q.best.range) ?? []), g]);
   const [method, voters] = [...votes].sort((a, b) => b[1].length - a[1].length)[0] ?? [null, []];
-  const text = ({ q }: (typeof gains)[number]): string => `${formatDb(q.expected)} as it is, ${formatDb(q.best.sqnr)} expected with ${q.best.range}`;
+  const wider = (q: QuantizerFigures): boolean => q.best.bounds[1] - q.best.bounds[0] > 1.05 * (q.range[1] - q.range[0]);
+  const text = ({ q }: (typeof gains)[number]): string =>
+    `${formatDb(q.expected)} as it is, ${formatDb(q.best.sqnr)} expected with ${q.best.range}${wider(q) ? ", which is wider: if it is set already, calibrate on more samples" : ""}`;
   const general = method !== null && voters.length > quantizers.length / 3;
   const most = voters.reduce<(typeof gains)[number] | null>((a, b) => (a === null || b.gain > a.gain ? b : a), null);
   return [

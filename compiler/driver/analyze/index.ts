@@ -7,7 +7,7 @@ import { version } from "../version.js";
 import { type Advice, adviseOn } from "./advice.js";
 import { type Coverage, CoverageSum } from "./coverage.js";
 import { EffectSum, type ErrorFigures, ErrorSum, type OutputEffect } from "./errors.js";
-import { isQuantized, type Layer, type Pair, pairModels } from "./layers.js";
+import { isQuantized, type Layer, type Pair, pairModels, runsAlone } from "./layers.js";
 import type { Unmatched } from "./match.js";
 import { type QuantizerFigures, QuantizerSum } from "./quantizers.js";
 import { measureSensitivity, type Sensitivity } from "./sensitivity.js";
@@ -95,7 +95,7 @@ export async function analyze(o: AnalyzeOptions): Promise<AnalysisReport> {
         weights: weightFigures(l),
         local: measured.local.get(l)?.read() ?? null,
         accumulated: measured.accumulated.get(l)?.read() ?? null,
-        note: l.untapped,
+        note: l.untapped ?? (runsAlone(l) ? null : "it reads a value that has no counterpart in the source"),
       }),
     );
   // What only moves stored values has the quantizer of its operand.
@@ -225,7 +225,7 @@ async function measure(
   const compressedExecutor = await o.executorFor(pair.compressed);
   for (const [g, group] of groups.entries()) {
     const first = g === 0;
-    const alone = group.filter(isQuantized);
+    const alone = group.filter((l) => isQuantized(l) && runsAlone(l));
     const { graph, results } = localVariant(pair.source, alone);
     const values = [...new Set([...group.map((l) => (l.source.outputs[0] as Value).name), ...(first ? pair.source.inputs.map((v) => v.name) : [])])];
     const taps = group.flatMap((l) => (l.tap === null ? [] : [l.tap]));

@@ -1,6 +1,7 @@
 /** What the analysis speaks of: an op of the source beside its quantized counterpart. */
 import { findPass } from "../../../passes/index.js";
 import { type Graph, num, type Op, type PassDefinition, runPipeline, type Value } from "../../core/index.js";
+import { alignInputs } from "./align.js";
 import { matchGraphs, nameOf, type Unmatched } from "./match.js";
 import { alignScales } from "./rescale.js";
 import { type Quantizer, READS, type Stored, stripQuantizers } from "./strip.js";
@@ -50,6 +51,10 @@ export async function normalize(graph: Graph): Promise<Graph> {
   return graph;
 }
 
+/** False where it reads a value without counterpart, so that it cannot be run on the source's values. */
+export const runsAlone = (l: Layer): boolean =>
+  l.compressed.inputs.every((v, i) => v === null || v.producer?.kind === "constant" || l.reads[i] != null);
+
 export const isQuantized = (l: Layer): boolean => l.weights !== null || l.output !== null || l.inputs.some((q) => q !== null);
 
 /** The activation's bounds, as attributes give them. */
@@ -71,6 +76,7 @@ export async function pairModels(sourceGraph: Graph, compressed: Graph): Promise
   const source = await normalize(sourceGraph);
   const { graph: stripped, quantizers, stored } = stripQuantizers(compressed);
   await normalize(stripped);
+  alignInputs(source, stripped);
   const { ops, values, unmatched } = matchGraphs(source, stripped);
   const equalized = alignScales(source, ops);
   const layers: Layer[] = [];

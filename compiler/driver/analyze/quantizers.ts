@@ -30,7 +30,7 @@ export interface QuantizerFigures {
   /** Expected from the histogram, for this range: what `best` is to be compared with. */
   readonly expected: number;
   /** The method of `range` that promises most for the same type, and its expected SQNR in dB. */
-  readonly best: { readonly range: RangeMethod; readonly sqnr: number };
+  readonly best: { readonly range: RangeMethod; readonly sqnr: number; readonly bounds: readonly [low: number, high: number] };
 }
 
 /** Counts what a quantizer clips and rounds; per-tensor parameters only (the first scale stands for all otherwise). */
@@ -117,6 +117,9 @@ function expectedSqnr(s: TensorStatistics, range: Range, q: Quantizer): number {
 function bestRange(s: TensorStatistics, q: Quantizer): QuantizerFigures["best"] {
   const { type, scheme } = storeOf(q);
   return rangeMethods
-    .map((range) => ({ range, sqnr: expectedSqnr(s, chooseRange(s, range, { type, scheme }), q) }))
+    .map((range) => {
+      const chosen = chooseRange(s, range, { type, scheme });
+      return { range, sqnr: expectedSqnr(s, chosen, q), bounds: [Math.min(0, chosen.low), Math.max(0, chosen.high)] as const };
+    })
     .reduce((a, b) => (b.sqnr > a.sqnr + 1e-9 ? b : a));
 }

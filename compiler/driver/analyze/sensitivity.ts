@@ -4,7 +4,7 @@ import type { Executor, Graph, GraphSession, Tensor } from "../../core/index.js"
 import { batchFor } from "../evaluate.js";
 import { type BoundData, firstSamples } from "../feeds.js";
 import { EffectSum, type OutputEffect } from "./errors.js";
-import { isQuantized, type Layer } from "./layers.js";
+import { isQuantized, type Layer, runsAlone } from "./layers.js";
 import { numbersOf, quantizedVariant } from "./variants.js";
 
 export interface LayerSensitivity {
@@ -23,7 +23,7 @@ export interface Sensitivity {
 }
 
 /** Layers that bring an error of their own: ops that only move stored values do not. */
-export const ownsError = (l: Layer): boolean => isQuantized(l) && ruleOf(l.source.kind).kind !== "shared";
+export const ownsError = (l: Layer): boolean => isQuantized(l) && runsAlone(l) && ruleOf(l.source.kind).kind !== "shared";
 
 export interface SensitivityOptions {
   readonly executor: Executor;
@@ -61,7 +61,7 @@ export async function measureSensitivity(source: Graph, layers: readonly Layer[]
     });
     return sum.read();
   };
-  const quantized = layers.filter(isQuantized);
+  const quantized = layers.filter((l) => isQuantized(l) && runsAlone(l));
   const own = layers.filter(ownsError);
   const all = await effect(quantized);
   const out: LayerSensitivity[] = [];

@@ -56,7 +56,11 @@ export function addQuantize(program: Command): void {
     .requiredOption("-o, --output <file>", "ONNX file to write")
     .option("--calibrate <data>", "FILE.cplan#NAME, a folder of images, or .npy/.npz with the sample as first axis")
     .option("--evaluate <data>", "labelled or unlabelled data for the proof; calibration data where absent")
-    .addOption(new Option("--recipe <name>", "how weights and activations are quantized; accurate where there is calibration data").choices(Object.keys(recipes)))
+    .addOption(
+      new Option("--recipe <name>", "how weights and activations are quantized; accurate where there is calibration data").choices(
+        Object.keys(recipes),
+      ),
+    )
     .addOption(new Option("--samples <n>", "calibrate on the first n samples").argParser(wholeNumber("--samples", 1, 1e9)))
     .addOption(new Option("--mean <list>", "per channel, for a folder of images (pixels are scaled to 0..1 first)").argParser(numbers("--mean")))
     .addOption(new Option("--std <list>", "per channel, for a folder of images").argParser(numbers("--std")))

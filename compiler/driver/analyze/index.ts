@@ -1,17 +1,16 @@
 /** Error analysis of a compressed model: where it loses what, and what would lose less. */
 import { ruleOf } from "../../../passes/quantize/rules.js";
-import type { Executor, Feeds, Graph, Tensor, TensorStatistics, Value } from "../../core/index.js";
-import { type Diagnostic, diagnostic, fail, num } from "../../core/index.js";
-import { type BoundData, firstSamples } from "../feeds.js";
+import { type Diagnostic, diagnostic, type Executor, type Feeds, fail, type Graph, type TensorStatistics, type Value } from "../../core/index.js";
+import type { BoundData } from "../feeds.js";
 import { version } from "../version.js";
 import { type Advice, adviseOn } from "./advice.js";
-import { type Coverage, CoverageSum } from "./coverage.js";
-import { EffectSum, type ErrorFigures, ErrorSum, type OutputEffect } from "./errors.js";
-import { isQuantized, type Layer, type Pair, pairModels, runsAlone } from "./layers.js";
+import type { Coverage } from "./coverage.js";
+import type { ErrorFigures, OutputEffect } from "./errors.js";
+import { isQuantized, type Pair, pairModels, runsAlone } from "./layers.js";
 import type { Unmatched } from "./match.js";
-import { type QuantizerFigures, QuantizerSum } from "./quantizers.js";
+import { measure } from "./measure.js";
+import type { QuantizerFigures } from "./quantizers.js";
 import { measureSensitivity, type Sensitivity } from "./sensitivity.js";
-import { elementsOf, localVariant, numbersOf } from "./variants.js";
 import { type WeightFigures, weightFigures } from "./weights.js";
 
 export interface LayerReport {
@@ -60,8 +59,6 @@ export interface AnalyzeOptions {
   readonly onProgress?: (stage: string, fraction: number, what: string) => void;
 }
 
-/** Elements of kept values in one run: bounds memory, whatever the model and the number of samples (f32: 32 MiB). */
-const KEPT_ELEMENTS = 2 ** 23;
 const BINS = 2048;
 
 /**
@@ -164,140 +161,4 @@ async function observed(pair: Pair, executor: Executor, data: BoundData, samples
     for await (const b of data.batches(1, samples)) yield b.feeds;
   }
   return executor.observe(pair.source, names, feeds(), { bins: BINS });
-}
-
-interface Measured {
-  readonly local: ReadonlyMap<Layer, ErrorSum>;
-  readonly accumulated: ReadonlyMap<Layer, ErrorSum>;
-  readonly quantizers: ReadonlyMap<string, QuantizerSum>;
-  readonly coverage: Coverage;
-  readonly output: OutputEffect;
-}
-
-/** Layers in groups whose kept values fit the bound for one sample. */
-function groupsOf(layers: readonly Layer[]): Layer[][] {
-  const groups: Layer[][] = [];
-  let held = Number.POSITIVE_INFINITY;
-  for (const l of layers) {
-    const size = 3 * elementsOf(l.source.outputs[0] as Value);
-    if (held + size > KEPT_ELEMENTS) {
-      groups.push([]);
-      held = 0;
-    }
-    groups.at(-1)?.push(l);
-    held += size;
-  }
-  return groups;
-}
-
-const batchFor = (layers: readonly Layer[]): number =>
-  Math.max(
-    1,
-    Math.min(
-      8,
-      Math.floor(
-        KEPT_ELEMENTS /
-          Math.max(
-            1,
-            layers.reduce((n, l) => n + 3 * elementsOf(l.source.outputs[0] as Value), 0),
-          ),
-      ),
-    ),
-  );
-
-/** Runs float model, single quantized layers and compressed model on the same samples, one group of layers after the other. */
-async function measure(
-  pair: Pair,
-  o: AnalyzeOptions,
-  executor: Executor,
-  samples: number,
-  onProgress: (fraction: number, what: string) => void,
-): Promise<Measured> {
-  const local = new Map<Layer, ErrorSum>();
-  const accumulated = new Map<Layer, ErrorSum>();
-  const quantizers = new Map([...pair.quantizers].map(([n, q]) => [n, new QuantizerSum(q)]));
-  const coverage = new CoverageSum(samples);
-  for (const l of pair.layers) watchInput(coverage, l);
-  const output = pair.source.outputs[0] as { readonly name: string; readonly value: Value };
-  const effect = new EffectSum(output.value.type.kind === "tensor" ? (output.value.type.shape?.length ?? 0) : 0);
-  const comparable = pair.layers.filter((l) => l.tap !== null || isQuantized(l));
-  const groups = groupsOf(comparable);
-  const compressedExecutor = await o.executorFor(pair.compressed);
-  for (const [g, group] of groups.entries()) {
-    const first = g === 0;
-    const alone = group.filter((l) => isQuantized(l) && runsAlone(l));
-    const { graph, results } = localVariant(pair.source, alone);
-    const values = [...new Set([...group.map((l) => (l.source.outputs[0] as Value).name), ...(first ? pair.source.inputs.map((v) => v.name) : [])])];
-    const taps = group.flatMap((l) => (l.tap === null ? [] : [l.tap]));
-    const float = await executor.prepare(graph, { keep: values });
-    const compressed = await compressedExecutor.prepare(pair.compressed, { keep: taps });
-    try {
-      let at = 0;
-      for await (const b of o.data.batches(batchFor(group), samples)) {
-        const a = await float.run(b.feeds);
-        const c = await compressed.run(b.feeds);
-        const read = (from: Readonly<Record<string, Tensor>>, name: string) => {
-          const t = from[name];
-          return t === undefined ? null : firstSamples(t, b.count, o.data.fixedBatch ?? b.count);
-        };
-        for (const name of values) {
-          const t = read(a, name);
-          if (t === null || t.type !== "f32") continue;
-          const x = numbersOf(t);
-          quantizers.get(name)?.add(x, x.length);
-          const each = x.length / b.count;
-          const stride = t.dims.length > 2 ? each / (t.dims[1] as number) : 1;
-          for (let s = 0; s < b.count; s++) coverage.add(name, at + s, x, s * each, each, stride);
-        }
-        for (const l of group) {
-          const y = read(a, (l.source.outputs[0] as Value).name);
-          if (y === null || y.type !== "f32") continue;
-          const copy = results.get(l);
-          const one = copy === undefined ? null : read(a, copy);
-          if (one !== null && one.data.length === y.data.length) sumOf(local, l).add(numbersOf(y), numbersOf(one));
-          const whole = l.tap === null ? null : read(c, l.tap);
-          if (whole !== null && whole.data.length === y.data.length) sumOf(accumulated, l).add(numbersOf(y), numbersOf(whole));
-        }
-        if (first) {
-          const [y, z] = [read(a, output.name), read(c, output.name)];
-          if (y !== null && z !== null) {
-            if (y.data.length !== z.data.length)
-              fail("CEC7007", {
-                message: `the output "${output.name}" is [${y.dims}] in ${o.source.path} and [${z.dims}] in ${o.compressed.path}`,
-                help: "give the model that was compressed first, then the result",
-              });
-            effect.add(numbersOf(y), numbersOf(z), b.count, y.data.length / b.count);
-          }
-        }
-        at += b.count;
-        onProgress((g + at / samples) / groups.length, `${at} of ${samples} samples, layers ${g + 1} of ${groups.length}`);
-      }
-    } finally {
-      float.dispose();
-      compressed.dispose();
-    }
-  }
-  return { local, accumulated, quantizers, coverage: coverage.read(), output: effect.read() };
-}
-
-function sumOf(sums: Map<Layer, ErrorSum>, l: Layer): ErrorSum {
-  let sum = sums.get(l);
-  if (sum === undefined) {
-    sum = new ErrorSum();
-    sums.set(l, sum);
-  }
-  return sum;
-}
-
-/** Which weights a channel of the layer's input is multiplied with. */
-function watchInput(coverage: CoverageSum, l: Layer): void {
-  const x = l.source.inputs[0];
-  const w = l.source.inputs[1];
-  if (x?.type.kind !== "tensor" || w?.type.kind !== "tensor" || w.producer?.kind !== "constant") return;
-  if (!["conv", "gemm", "matmul"].includes(l.source.kind)) return;
-  const shape = x.type.shape ?? [];
-  const channels = shape[l.source.kind === "conv" ? 1 : shape.length - 1];
-  if (typeof channels !== "number" || channels === 0 || num(l.source, "transA", 0) === 1) return;
-  const weights = (w.type.shape ?? []).reduce<number>((n, d) => n * (typeof d === "number" ? d : 1), 1);
-  coverage.watchChannels(x.name, channels, weights / channels);
 }

@@ -16,3 +16,5 @@ export { canonicalizePasses } from "./canonicalize/index.js";
 export { lowerPasses, lowerPipeline, supportedByNative, unsupportedReason } from "./lower/index.js";
 export { quantizePasses } from "./quantize/index.js";
 export { rangeMethods } from "./quantize/options.js";
+export { biasMethods, type Int8Settings, type RecipeName, settingsOf } from "./quantize/recipes.js";
+export { readSpec } from "./quantize/spec.js";

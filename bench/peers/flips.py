@@ -14,6 +14,8 @@ def ort_runner(path, exact):
 
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    # Workers that wait by spinning would take the processor from whatever else runs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if exact:
         options.add_session_config_entry("session.x64quantprecision", "1")
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -64,7 +64,7 @@ export const quantize = definePass({
       // Behind the ranges of activations, whose steps the biases have: they bound the scales of weights.
       ...(rounding === "nearest" ? [] : [call(roundWeights, { method: rounding, ...learning })]),
       // Behind rounding, whose errors it takes back.
-      ...(bias === "none" ? [] : [call(correctBias, { method: bias, samples: rounding === "nearest" ? 32 : 128 })]),
+      ...(bias === "none" ? [] : [call(correctBias, { method: bias, samples: recipe === "fast" ? 32 : 128 })]),
       // Every range is known now, and nothing has been changed yet.
       call(validateQuantization, { profile: o.profile }),
       call(materializeQdq),

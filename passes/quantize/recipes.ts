@@ -26,7 +26,7 @@ const accurate: Int8Settings = {
   range: "mse",
   rounding: "gptq",
   learning: { samples: 128, rows: 8192, pair_sweeps: 0 },
-  bias: "full",
+  bias: "fast",
   align: true,
 };
 

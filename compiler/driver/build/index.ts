@@ -36,6 +36,7 @@ import { passOf } from "../language.js";
 import { measureLatency, syntheticFeeds } from "../latency.js";
 import type { Metric } from "../metrics.js";
 import { elaborateModel, type LoadedModel, loadModel, onnxBytes } from "../model.js";
+import { type Search, searchInt8 } from "../search.js";
 import { version } from "../version.js";
 import { type BeforeAfter, type BuildReport, engineLabel, type ReportEvaluation, type ReportFile, type ReportLatency } from "./report.js";
 import { broken, judgeAll } from "./requirements.js";
@@ -51,6 +52,8 @@ export interface BuildOptions {
   readonly engine?: EngineName;
   readonly threads?: number;
   readonly signal?: AbortSignal | null;
+  /** Called when a search of the recipe `best` begins: `signal` ends it, and the build goes on with the best so far; `done` is called at its end. */
+  readonly searching?: () => { readonly signal: AbortSignal; done(): void };
   readonly onProgress?: (stage: string, fraction: number, what: string) => void;
   /** Time for each latency, per session. Default 500 ms. */
   readonly latencyBudgetMs?: number;
@@ -120,8 +123,9 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
     warnings.push(diagnostic("CEC6002", { severity: "warning", message: engine.note }));
   }
 
+  const { calls, search } = await settled(source.graph, plan, calibration?.data ?? null, engine, options);
   const graph = source.graph.clone();
-  const result = await runPipeline(graph, planCalls(plan), {
+  const result = await runPipeline(graph, calls, {
     seed: plan.seed,
     verify: options.verify ?? "each",
     executor: engine.executor,
@@ -192,6 +196,7 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
       latency: proof.latency,
       passes: result.passes,
       decisions: result.decisions,
+      search,
       warnings,
       requirements,
       holds,
@@ -215,6 +220,42 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
   } finally {
     for (const s of staged) s.folder.discard();
   }
+}
+
+/** The plan's passes; where a step has the recipe `best`, with the settings that a search finds. */
+async function settled(
+  source: Graph,
+  plan: CheckedPlan,
+  data: Dataset | null,
+  engine: ChosenEngine,
+  o: BuildOptions,
+): Promise<{ readonly calls: readonly PassCall[]; readonly search: Search | null }> {
+  const calls = planCalls(plan);
+  const at = calls.findIndex((c) => c.pass === passTable.get("quantize") && c.options["recipe"] === "best");
+  const call = calls[at];
+  if (call === undefined || data === null || data.size === 0) return { calls, search: null };
+  const stop = o.searching?.();
+  const search = await searchInt8({
+    graph: source,
+    before: calls.slice(0, at),
+    quantize: call.pass,
+    options: call.options,
+    data,
+    engine,
+    seed: plan.seed,
+    budgetSeconds: Number(call.options["budget"] ?? 120),
+    state: join(o.out, `${plan.name.replaceAll(/[^\w.-]+/g, "-")}.search.json`),
+    stop: stop?.signal ?? null,
+    onProgress: (f, what) => o.onProgress?.("search", f, what),
+  }).finally(() => stop?.done());
+  const { overrides, ...settings } = search.best.settings;
+  const found = {
+    ...call.options,
+    ...settings,
+    recipe: "accurate",
+    overrides: { ...(call.options["overrides"] as object | undefined), ...overrides },
+  };
+  return { calls: calls.map((c, i) => (i === at ? { pass: c.pass, options: found } : c)), search };
 }
 
 /** Slower by less than this is noise. */

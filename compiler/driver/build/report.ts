@@ -6,6 +6,7 @@ import type { EngineName } from "../engine/index.js";
 import type { Evaluated } from "../evaluate.js";
 import type { Latency } from "../latency.js";
 import { type Metric, metrics } from "../metrics.js";
+import type { Search } from "../search.js";
 
 export interface ReportFile {
   readonly path: string;
@@ -61,6 +62,8 @@ export interface BuildReport {
   readonly passes: readonly PassReport[];
   /** Per op: what was done or left alone, and why. */
   readonly decisions: readonly Decision[];
+  /** What the recipe `best` tried, and what it found; `null` where no step has it. */
+  readonly search: Search | null;
   readonly warnings: readonly Diagnostic[];
   readonly requirements: readonly ReportRequirement[];
   readonly holds: boolean;
@@ -143,10 +146,17 @@ export function reportRows(r: BuildReport): Row[] {
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
 
+function searched({ trials, best, samples, complete }: Search): string {
+  const settings = Object.entries(best.settings).map(([k, v]) => `${k} ${typeof v === "object" ? JSON.stringify(v) : v}`);
+  const found = settings.length === 0 ? "those of accurate" : settings.join(", ");
+  return `searched ${count(trials.length, "setting")}${complete ? "" : ", not all there are"}, best ${found}: ${best.sqnr.toFixed(2)} dB, ${count(best.flips, "flip")} of ${count(samples, "sample")} held back`;
+}
+
 /** What the figures rest on, in one line. */
 export function basis(r: BuildReport): string {
   const parts = [
     ...(r.calibrationSamples > 0 ? [`calibrated on ${count(r.calibrationSamples, "sample")}`] : []),
+    ...(r.search === null ? [] : [searched(r.search)]),
     ...r.evaluations
       .filter((e) => e.engines.native !== undefined || e.engines.ort !== undefined)
       .map((e) => `evaluated on ${e.data}, ${count(e.samples, "sample")}`),

@@ -29,6 +29,33 @@ export function slice(data: Dataset, start: number, end: number): Dataset {
   return { ...data, name: `${data.name}[${start}:${end}]`, size: to - from, read: (at, count) => data.read(from + at, count) };
 }
 
+/** Every `every`th sample of a set (`only`), or all others: two parts of one set, each spread over all of it. */
+export function part(data: Dataset, every: number, only: boolean): Dataset {
+  const indices = Array.from({ length: data.size }, (_, i) => i).filter((i) => (i % every === every - 1) === only);
+  return {
+    ...data,
+    name: `${data.name}, ${only ? "every" : "all but every"} ${every}th`,
+    size: indices.length,
+    async read(start, count) {
+      const parts: Batch[] = [];
+      for (const i of indices.slice(start, start + count)) parts.push(await data.read(i, 1));
+      const [first] = parts;
+      if (first === undefined) return data.read(0, 0);
+      const join = (name: string): Tensor => {
+        const all = parts.map((p) => p.arrays[name] as Tensor);
+        const { type, dims, data: head } = all[0] as Tensor;
+        const joined = new (head.constructor as Float32ArrayConstructor)(head.length * all.length);
+        all.forEach((t, i) => {
+          joined.set(t.data as Float32Array, i * head.length);
+        });
+        return { type, dims: [all.length, ...dims.slice(1)], data: joined };
+      };
+      const labels = first.labels === null ? null : Int32Array.from(parts, (p) => p.labels?.[0] ?? 0);
+      return { arrays: Object.fromEntries(Object.keys(first.arrays).map((n) => [n, join(n)])), labels };
+    },
+  };
+}
+
 /** Batches of at most `size` samples, in order; the last may be shorter. */
 export async function* batches(
   data: Dataset,

@@ -4,6 +4,7 @@ import { CecError } from "../../../core/index.js";
 import { build, choosePlan, jsonNumber } from "../../build/index.js";
 import { reportTable } from "../../build/report.js";
 import { openPlan, throwErrors } from "../../language.js";
+import { searchStop } from "../interrupt.js";
 import { type EngineOptions, engineOption, jsonOption, setOption, threadsOption, wholeNumber } from "../options.js";
 import { print, printDiagnostics, progress, style } from "../output.js";
 
@@ -47,6 +48,7 @@ export function addBuild(program: Command): void {
         ...(o.dumpDir === undefined ? {} : { dumpDir: resolve(o.dumpDir) }),
         ...(o.stopAfterPatch === undefined ? {} : { stopAfterPatch: o.stopAfterPatch }),
         onProgress: bar.update,
+        searching: searchStop,
       }).finally(bar.stop);
       printDiagnostics(result.report.warnings);
       print(o.json === true ? JSON.stringify(result.report, jsonNumber, 2) : reportTable(result.report, style));

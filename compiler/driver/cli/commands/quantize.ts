@@ -8,6 +8,7 @@ import { type DataKindName, openData } from "../../data/index.js";
 import { loadModel } from "../../model.js";
 import { type RecipeName, recipeSteps, recipes } from "../../recipes.js";
 import { commandLine, resolveData } from "../../references.js";
+import { searchStop } from "../interrupt.js";
 import { collect, type EngineOptions, engineOption, jsonOption, numbers, threadsOption, wholeNumber } from "../options.js";
 import { note, print, printDiagnostics, progress, style } from "../output.js";
 
@@ -20,6 +21,7 @@ interface QuantizeFlags extends EngineOptions {
   readonly std?: readonly number[];
   readonly samples?: number;
   readonly keep: readonly string[];
+  readonly budget?: number;
   readonly weights?: "per_channel" | "per_tensor";
   readonly opset: number;
   readonly report?: string;
@@ -65,6 +67,7 @@ export function addQuantize(program: Command): void {
     .addOption(new Option("--mean <list>", "per channel, for a folder of images (pixels are scaled to 0..1 first)").argParser(numbers("--mean")))
     .addOption(new Option("--std <list>", "per channel, for a folder of images").argParser(numbers("--std")))
     .addOption(new Option("--keep <pattern>", "ops that stay in float, by name; may be repeated").argParser(collect).default([], "none"))
+    .addOption(new Option("--budget <seconds>", "time for the search of recipe best (default 120)").argParser(wholeNumber("--budget", 1, 1e7)))
     .addOption(new Option("--weights <scales>", "one scale a channel or one a tensor").choices(["per_channel", "per_tensor"]))
     .addOption(new Option("--opset <n>", "opset of the file").argParser(wholeNumber("--opset", OLDEST_EXPORT, NEWEST_EXPORT)).default(17))
     .option("--report <file>", "also write the report (.html or .json)")
@@ -134,6 +137,7 @@ export function addQuantize(program: Command): void {
               ],
         steps: recipeSteps(recipe, {
           ...(o.keep.length === 0 ? {} : { keep: o.keep }),
+          ...(o.budget === undefined ? {} : { budget: o.budget }),
           ...(o.weights === undefined ? {} : { weights: o.weights }),
         }),
         requires: [],
@@ -163,6 +167,7 @@ export function addQuantize(program: Command): void {
         threads: o.threads,
         ...(o.engine === undefined ? {} : { engine: o.engine }),
         onProgress: bar.update,
+        searching: searchStop,
         writeReport: false,
         latencyBudgetMs: LATENCY_MS,
       }).finally(bar.stop);

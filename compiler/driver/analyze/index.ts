@@ -56,6 +56,8 @@ export interface AnalyzeOptions {
   readonly samples: number;
   /** Samples of each sensitivity measurement; 0 leaves it out. */
   readonly sensitivity: number;
+  /** Values held in one run; networks with more are measured in groups of layers. Default 2^23 (f32: 32 MiB). */
+  readonly keptElements?: number;
   readonly onProgress?: (stage: string, fraction: number, what: string) => void;
 }
 

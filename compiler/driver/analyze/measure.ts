@@ -8,7 +8,6 @@ import { isQuantized, type Layer, type Pair, runsAlone } from "./layers.js";
 import { QuantizerSum } from "./quantizers.js";
 import { elementsOf, localVariant, numbersOf } from "./variants.js";
 
-/** Elements of kept values in one run: bounds memory, whatever the model and the number of samples (f32: 32 MiB). */
 const KEPT_ELEMENTS = 2 ** 23;
 
 export interface Measured {
@@ -19,36 +18,29 @@ export interface Measured {
   readonly output: OutputEffect;
 }
 
+/** f32 values of a layer that are held for one sample: the source's, the layer's alone, the compressed model's. */
+const keptBy = (l: Layer): number => 3 * elementsOf(l.source.outputs[0] as Value);
+
 /** Layers in groups whose kept values fit the bound for one sample. */
-function groupsOf(layers: readonly Layer[]): Layer[][] {
+function groupsOf(layers: readonly Layer[], bound: number): Layer[][] {
   const groups: Layer[][] = [];
   let held = Number.POSITIVE_INFINITY;
   for (const l of layers) {
-    const size = 3 * elementsOf(l.source.outputs[0] as Value);
-    if (held + size > KEPT_ELEMENTS) {
+    if (held + keptBy(l) > bound) {
       groups.push([]);
       held = 0;
     }
     groups.at(-1)?.push(l);
-    held += size;
+    held += keptBy(l);
   }
   return groups;
 }
 
-const batchFor = (layers: readonly Layer[]): number =>
-  Math.max(
-    1,
-    Math.min(
-      8,
-      Math.floor(
-        KEPT_ELEMENTS /
-          Math.max(
-            1,
-            layers.reduce((n, l) => n + 3 * elementsOf(l.source.outputs[0] as Value), 0),
-          ),
-      ),
-    ),
-  );
+const MOST_SAMPLES = 8;
+const batchFor = (layers: readonly Layer[], bound: number): number => {
+  const each = layers.reduce((n, l) => n + keptBy(l), 0);
+  return Math.max(1, Math.min(MOST_SAMPLES, Math.floor(bound / Math.max(1, each))));
+};
 
 /** Runs float model, single quantized layers and compressed model on the same samples, one group of layers after the other. */
 export async function measure(
@@ -66,7 +58,8 @@ export async function measure(
   const output = pair.source.outputs[0] as { readonly name: string; readonly value: Value };
   const effect = new EffectSum(output.value.type.kind === "tensor" ? (output.value.type.shape?.length ?? 0) : 0);
   const comparable = pair.layers.filter((l) => l.tap !== null || isQuantized(l));
-  const groups = groupsOf(comparable);
+  const bound = o.keptElements ?? KEPT_ELEMENTS;
+  const groups = groupsOf(comparable, bound);
   const compressedExecutor = await o.executorFor(pair.compressed);
   for (const [g, group] of groups.entries()) {
     const first = g === 0;
@@ -78,7 +71,7 @@ export async function measure(
     const compressed = await compressedExecutor.prepare(pair.compressed, { keep: taps });
     try {
       let at = 0;
-      for await (const b of o.data.batches(batchFor(group), samples)) {
+      for await (const b of o.data.batches(batchFor(group, bound), samples)) {
         const a = await float.run(b.feeds);
         const c = await compressed.run(b.feeds);
         const read = (from: Readonly<Record<string, Tensor>>, name: string) => {

@@ -145,6 +145,7 @@ export async function searchInt8(input: SearchInput): Promise<Search> {
     if (options["range"] === undefined) await vary(others(rangeMethods, first.range).map((range) => ({ range })));
     if (options["bias"] === undefined) await vary(others(biasMethods, first.bias).map((bias) => ({ bias })));
     if (options["rounding"] === undefined) await vary(others(["adaround", "gptq"] as const, first.rounding).map((rounding) => ({ rounding })));
+    if (options["tune"] === undefined) await vary([{ tune: !first.tune }]);
     if (options["align"] === undefined) await vary([{ align: !first.align }]);
     // The range of one value at a time, by what it does to the outputs.
     const chosen = best.settings.range ?? first.range;

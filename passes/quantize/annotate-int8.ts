@@ -13,7 +13,7 @@ import {
 import { globPattern, int8Options, matcher, type Override } from "./options.js";
 import { type Rule, ruleOf } from "./rules.js";
 import type { EdgeSpec, FixedSpec, ObservedSpec, OpSpec } from "./spec.js";
-import { weightScales } from "./weights.js";
+import { clippedScales, weightScales } from "./weights.js";
 
 const options = z.object(int8Options).strict();
 type Options = z.infer<typeof options>;
@@ -69,7 +69,7 @@ export const annotateInt8 = definePass({
       if (rule.kind === "weighted") {
         const w = constantTensor(op.inputs[1]);
         if (w === null) continue;
-        inputs[1] = weightSpec(op, w, own.weights ?? o.weights, own.weight_bits ?? o.weight_bits);
+        inputs[1] = weightSpec(op, w, own.weights ?? o.weights, own.weight_bits ?? o.weight_bits, o.weight_range);
         if (op.inputs[2] != null && o.profile !== "tensorrt")
           inputs[2] = { kind: "derivedFrom", from: [(op.inputs[0] as Value).name, (op.inputs[1] as Value).name] };
       }
@@ -89,7 +89,7 @@ export const annotateInt8 = definePass({
       const w = constantTensor(op.inputs[1]);
       if (o.profile !== "cpu" || w === null || !finiteF32(w) || isKept(settings, names)) return;
       const own = settings.of(names);
-      const weights = weightSpec(op, w, own.weights ?? o.weights, own.weight_bits ?? o.weight_bits);
+      const weights = weightSpec(op, w, own.weights ?? o.weights, own.weight_bits ?? o.weight_bits, o.weight_range);
       const spec: OpSpec = { inputs: op.inputs.map((_, i) => (i === 1 ? weights : null)), outputs: op.outputs.map(() => null) };
       rewrite.annotate(op, "quant", spec as unknown as Json, "weights are stored as i8");
       decide(op, "weights only", "weights i8; no CPU target has an integer transposed convolution, so it runs in float");
@@ -110,12 +110,12 @@ const finiteF32 = (t: Tensor): boolean => t.type === "f32" && t.data.length > 0 
 const isKept = (settings: Settings, names: readonly string[]): boolean =>
   names.some((n) => n !== "" && settings.keep(n)) || settings.of(names).keep === true;
 
-function weightSpec(op: Op, w: Tensor, granularity: "per_channel" | "per_tensor", bits: number): FixedSpec {
+function weightSpec(op: Op, w: Tensor, granularity: "per_channel" | "per_tensor", bits: number, range: Options["weight_range"]): FixedSpec {
   const rule = ruleOf(op.kind);
   // A transposed convolution in groups has its output channels spread over both first axes: one scale for all.
   const grouped = op.kind === "conv_transpose" && (op.attrs["group"] ?? 1) !== 1;
   const axis = rule.kind === "weighted" && granularity === "per_channel" && !grouped ? rule.weightAxis(op.attrs, w.dims.length) : null;
-  const scale = weightScales(w, axis, bits);
+  const scale = (range === "mse" ? clippedScales : weightScales)(w, axis, bits);
   return { kind: "fixed", type: "i8", scale, zeroPoint: scale.map(() => 0), axis, ...(bits === 8 ? {} : { bits }) };
 }
 

@@ -4,9 +4,11 @@ import { z } from "zod";
 import { definePass, type PassCall, type PassDefinition } from "../../compiler/core/index.js";
 import { dedupeConstants } from "../canonicalize/dedupe-constants.js";
 import { eliminateDeadCode } from "../canonicalize/eliminate-dead-code.js";
+import { absorbBias } from "./absorb-bias.js";
 import { alignInput } from "./align-input.js";
 import { annotateInt8 } from "./annotate-int8.js";
 import { correctBias } from "./correct-bias.js";
+import { equalize } from "./equalize.js";
 import { materializeQdq } from "./materialize-qdq.js";
 import { observe } from "./observe.js";
 import { int8Options } from "./options.js";
@@ -14,6 +16,8 @@ import { placeInt8 } from "./place-int8.js";
 import { quantizeDynamic } from "./quantize-dynamic.js";
 import { recipeNames, recipeOptions, settingsOf } from "./recipes.js";
 import { roundWeights } from "./rounding/round-weights.js";
+import { smoothQuant } from "./smooth-quant.js";
+import { tuneRanges } from "./tune-ranges.js";
 import { validateQuantization } from "./validate-quantization.js";
 
 const call = (pass: unknown, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: pass as PassDefinition, options });
@@ -46,21 +50,23 @@ export const quantize = definePass({
     .strict(),
   positional: ["mode"],
   statistics: {},
-  expand({ mode, recipe, budget: _, range: givenRange, rounding: givenRounding, learning: givenLearning, bias: givenBias, align: givenAlign, ...o }) {
+  expand({ mode, recipe, budget: _, range: givenRange, rounding: givenRounding, learning: givenLearning, bias: givenBias, align: givenAlign, tune: givenTune, ...o }) {
     const tidy = [call(dedupeConstants), call(eliminateDeadCode)];
     if (mode !== "int8") return [call(quantizeDynamic, { weights: o.weights, keep: o.keep, matmul: mode === "dynamic" }), ...tidy];
-    const { range, rounding, learning, bias, align } = settingsOf(recipe, {
+    const { range, rounding, learning, bias, align, tune } = settingsOf(recipe, {
       range: givenRange,
       rounding: givenRounding,
       learning: givenLearning as never,
       bias: givenBias,
       align: givenAlign,
+      tune: givenTune,
     });
     return [
       ...(align ? [call(alignInput)] : []),
       call(annotateInt8, { ...o, range, rounding }),
       call(observe, { bins: o.bins }),
       call(placeInt8, { placement: o.placement ?? "all", mixed_bits: o.mixed_bits }),
+      ...(tune ? [call(tuneRanges)] : []),
       // Behind the ranges of activations, whose steps the biases have: they bound the scales of weights.
       ...(rounding === "nearest" ? [] : [call(roundWeights, { method: rounding, ...learning })]),
       // Behind rounding, whose errors it takes back.
@@ -76,9 +82,13 @@ export const quantize = definePass({
 export const quantizePasses = [
   quantize,
   alignInput,
+  equalize,
+  absorbBias,
+  smoothQuant,
   annotateInt8,
   observe,
   placeInt8,
+  tuneRanges,
   roundWeights,
   correctBias,
   validateQuantization,

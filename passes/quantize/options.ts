@@ -23,6 +23,10 @@ export type Override = z.infer<typeof overrideOptions>;
 export const int8Options = {
   weights: z.enum(["per_channel", "per_tensor"]).default("per_channel").describe("one scale per output channel, or one per tensor"),
   weight_bits: z.number().int().min(2).max(8).default(8).describe("bits of the integers of weights; below 8 they are still stored in i8"),
+  weight_range: z
+    .enum(["minmax", "mse"])
+    .default("minmax")
+    .describe("scales of weights: the greatest magnitude, or the clipped range with the least squared error (for few bits)"),
   activations: activations
     .default("asymmetric")
     .describe("asymmetric u8; symmetric i8; asymmetric_relu: u8 where the values are never negative, i8 symmetric elsewhere"),

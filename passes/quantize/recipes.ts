@@ -14,10 +14,11 @@ export interface Int8Settings {
   readonly learning: Partial<Learning>;
   readonly bias: (typeof biasMethods)[number];
   readonly align: boolean;
+  readonly tune: boolean;
 }
 
 /** Without a recipe: ranges and nothing else. */
-const plain: Int8Settings = { range: "mse", rounding: "nearest", learning: {}, bias: "none", align: false };
+const plain: Int8Settings = { range: "mse", rounding: "nearest", learning: {}, bias: "none", align: false, tune: false };
 
 const fast: Int8Settings = { ...plain, align: true, bias: "fast" };
 
@@ -28,6 +29,7 @@ const accurate: Int8Settings = {
   learning: { samples: 128, rows: 8192, pair_sweeps: 0 },
   bias: "fast",
   align: true,
+  tune: false,
 };
 
 const recipes: { readonly [R in RecipeName]: Int8Settings } = { fast, accurate, best: accurate };
@@ -44,6 +46,7 @@ export const recipeOptions = {
     .enum(biasMethods)
     .optional()
     .describe("bias correction: from statistics of the float graph (fast), or measured on the quantized one (default none; recipes correct)"),
+  tune: z.boolean().optional().describe("choose ranges by the error behind the ops that read them: see tune-ranges (default false)"),
   align: z.boolean().optional().describe("store image inputs on their own 8-bit grid: see align-input (default false; recipes align)"),
 };
 
@@ -58,5 +61,6 @@ export function settingsOf(
     learning: given.learning ?? base.learning,
     bias: given.bias ?? base.bias,
     align: given.align ?? base.align,
+    tune: given.tune ?? base.tune,
   };
 }

@@ -1,6 +1,8 @@
 /** Graphs in text, run by the scalar reference evaluation of the ops: independent of the engine and of the passes. */
 import {
   type CalibrationSource,
+  type ChannelStatistics,
+  channelAxis,
   type Executor,
   type Feeds,
   fromNumbers,
@@ -73,10 +75,33 @@ export function statisticsOf(values: readonly number[], bins: number): TensorSta
   };
 }
 
+/** Values by channel, added to those seen before. */
+function byChannel(t: Tensor, before: number[][] | undefined): number[][] {
+  const axis = channelAxis(t.dims.length);
+  const n = t.dims[axis] ?? 1;
+  const inner = t.dims.slice(axis + 1).reduce((a, b) => a * b, 1);
+  const out = before ?? Array.from({ length: n }, () => []);
+  toNumbers(t).forEach((v, i) => {
+    out[Math.floor(i / inner) % n]?.push(v);
+  });
+  return out;
+}
+
+const channelsOf = (values: readonly (readonly number[])[]): ChannelStatistics => {
+  const mean = (v: readonly number[]): number => v.reduce((a, b) => a + b, 0) / v.length;
+  return {
+    min: values.map((v) => Math.min(...v)),
+    max: values.map((v) => Math.max(...v)),
+    mean: values.map(mean),
+    meanSquare: values.map((v) => mean(v.map((e) => e * e))),
+  };
+};
+
 /** The reference executor with statistics. */
 export const observingExecutor: Executor = {
   ...referenceExecutor,
-  async observe(graph, names, batches, { bins }) {
+  async observe(graph, names, batches, { bins, channels }) {
+    const perChannel = new Map<string, number[][]>();
     const seen = new Map<string, number[]>(names.map((n) => [n, []]));
     for await (const feeds of batches) {
       const out = await evaluateGraph(
@@ -84,8 +109,17 @@ export const observingExecutor: Executor = {
         feeds,
         names.filter((n) => graph.value(n) !== undefined && feeds[n] === undefined),
       );
-      for (const n of names) for (const v of toNumbers((feeds[n] ?? out[n]) as Tensor)) seen.get(n)?.push(v);
+      for (const n of names) {
+        const t = (feeds[n] ?? out[n]) as Tensor;
+        for (const v of toNumbers(t)) seen.get(n)?.push(v);
+        if (channels === true) perChannel.set(n, byChannel(t, perChannel.get(n)));
+      }
     }
-    return new Map([...seen].map(([n, v]) => [n, statisticsOf(v, bins)]));
+    return new Map(
+      [...seen].map(([n, v]) => {
+        const each = perChannel.get(n);
+        return [n, each === undefined ? statisticsOf(v, bins) : { ...statisticsOf(v, bins), channels: channelsOf(each) }];
+      }),
+    );
   },
 };

@@ -1,0 +1,86 @@
+import { z } from "zod";
+import { constantTensor, definePass, f32, num, type Op, toNumbers, type Value } from "../../compiler/core/index.js";
+import { type Product, productOf } from "./channels.js";
+import { batchFor } from "./observe.js";
+
+/** Channels below this are never on: they stay as they are. */
+const LEAST = 1e-5;
+
+/**
+ * SmoothQuant (Xiao et al. 2022): activations of transformers have few channels of large values, which one scale per tensor serves badly. Channel j between a
+ * LayerNormalization and the products that read it is divided by s_j = max|x_j|^strength / max|w_j|^(1 - strength); scale and bias of the normalization take the division,
+ * the weights of all readers the product. Only where all readers are MatMul or Gemm with constant weights.
+ */
+export const smoothQuant = definePass({
+  name: "smooth-quant",
+  summary: "Move outliers of activations into weights, through LayerNorm",
+  description:
+    'Xiao et al. 2022, "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large Language Models". Stands before `quantize`; needs calibration data.',
+  from: "float",
+  to: "same",
+  keeps: "values",
+  options: z
+    .object({
+      strength: z.number().min(0).max(1).default(0.5).describe("share of the difficulty that moves to the weights (the paper's alpha)"),
+      samples: z.number().int().min(1).default(64).describe("calibration samples, at most"),
+    })
+    .strict(),
+  statistics: { norms: "normalizations whose result was smoothed", channels: "channels scaled" },
+  async run({ graph, options: o, rewrite, count, decide, executor, calibration }) {
+    if (executor === null || calibration === null) return;
+    const sites = graph.opsOf("layer_normalization").flatMap((op) => {
+      const products = readersOf(op);
+      return products === null ? [] : [{ op, products }];
+    });
+    if (sites.length === 0) return;
+    const names = sites.map((s) => (s.op.outputs[0] as Value).name);
+    const limit = Math.min(o.samples, calibration.size);
+    const seen = await executor.observe(graph, names, calibration.batches({ batch: batchFor(graph), limit }), { bins: 0, channels: true });
+    for (const { op, products } of sites) {
+      const s = seen.get((op.outputs[0] as Value).name)?.channels;
+      const gain = constantTensor(op.inputs[1]);
+      if (s === undefined || gain === null || gain.data.length !== s.max.length) continue;
+      const tops = new Float64Array(gain.data.length);
+      for (const p of products) eachWeight(p, (w, i) => (tops[i] = Math.max(tops[i] as number, Math.abs(w))));
+      const scale = Array.from(tops, (top, j) => {
+        const x = Math.max(Math.abs(s.min[j] as number), Math.abs(s.max[j] as number));
+        return x < LEAST || top < LEAST ? 1 : x ** o.strength / top ** (1 - o.strength);
+      });
+      rewrite.patch(op, "outliers moved into the weights behind", (edit) => {
+        for (const index of [1, 2]) {
+          const t = constantTensor(op.inputs[index] ?? null);
+          if (t === null) continue;
+          const values = Array.from(toNumbers(t), (v, j) => v / (scale[j] as number));
+          edit.setInput(op, index, edit.constant((op.inputs[index] as Value).name, f32(t.dims, values)));
+        }
+        for (const p of products) {
+          const w = constantTensor(p.op.inputs[1]);
+          if (w === null) continue;
+          const values = Array.from(toNumbers(w));
+          eachWeight(p, (e, i, at) => (values[at] = e * (scale[i] as number)));
+          edit.setInput(p.op, 1, edit.constant((p.op.inputs[1] as Value).name, f32(w.dims, values)));
+        }
+      });
+      count("norms");
+      count("channels", scale.filter((e) => e !== 1).length);
+      decide(op, "smoothed", "largest factor of a channel", Math.max(...scale));
+    }
+
+    /** Products that read the normalized value along its last axis; `null` where anything else reads it, or its parameters are computed. */
+    function readersOf(op: Op): Product[] | null {
+      const y = op.outputs[0] as Value;
+      const rank = y.type.kind === "tensor" ? (y.type.shape?.length ?? 0) : 0;
+      const axis = num(op, "axis", -1);
+      const users = graph.users(y);
+      const products = users.flatMap((u) => productOf(u) ?? []);
+      const parameters = [1, 2].every((i) => op.inputs[i] == null || constantTensor(op.inputs[i])?.type === "f32");
+      if ((axis !== -1 && axis !== rank - 1) || !parameters || op.inputs[1] == null || graph.isOutput(y) || users.length === 0) return null;
+      return products.length === users.length && products.every((p) => p.x === y && p.op.kind !== "conv") ? products : null;
+    }
+  },
+});
+
+function eachWeight(p: Product, visit: (w: number, input: number, at: number) => void): void {
+  const w = toNumbers(constantTensor(p.op.inputs[1]) as never);
+  for (let o = 0; o < p.outs; o++) for (let i = 0; i < p.ins; i++) visit(w[p.at(o, i, 0)] as number, i, p.at(o, i, 0));
+}

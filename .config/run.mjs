@@ -2,7 +2,7 @@
  * The set-up commands, each enough alone on a clean clone: `npm start`, `npm test`, `npm run build`. Plain Node, as nothing is installed yet when it runs.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -31,9 +31,9 @@ function checkTools() {
 }
 
 /** Runs a step in the project's folder; ends with its exit code when it fails. */
-function run(title, command, args, env = {}) {
+function run(title, command, args, env = {}, { cwd = root } = {}) {
   process.stdout.write(`\n> ${title}\n`);
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: "inherit", shell: windows, env: { ...process.env, ...env } });
+  const { status, error } = spawnSync(command, args, { cwd, stdio: "inherit", shell: windows, env: { ...process.env, ...env } });
   if (error) process.stderr.write(`${error.message}\n`);
   if (status !== 0) process.exit(status ?? 1);
 }
@@ -70,6 +70,86 @@ function testNative() {
   run("C++ tests", "ctest", ["--test-dir", "runtime-native/build/tests-release", "--output-on-failure", "--parallel", "2"]);
 }
 
+/** Configures and builds a preset of runtime-native/CMakePresets.json (CMake 3.21 or later); gives its folder. */
+function buildPreset(preset) {
+  const inNative = { cwd: at("runtime-native") };
+  run(`configuring the C++ tests: ${preset}`, "cmake", ["--preset", preset], {}, inNative);
+  run(`building the C++ tests: ${preset}`, "cmake", ["--build", "--preset", preset], {}, inNative);
+  return `runtime-native/build/tests-${preset}`;
+}
+
+function testPreset(preset) {
+  const folder = buildPreset(preset);
+  run(`C++ tests: ${preset}`, "ctest", ["--preset", preset, "--parallel", "2"], {}, { cwd: at("runtime-native") });
+  return folder;
+}
+
+/**
+ * Memcheck knows no AVX-512: the engine sees a CPU without it and takes its AVX2 path. Left out are mutants (the sanitizers have them) and the test that counts
+ * allocations, whose counter Valgrind replaces.
+ */
+function memcheck() {
+  if (!works("valgrind")) missing("Valgrind", "Debian, Ubuntu: apt install valgrind");
+  testNative();
+  const folder = "runtime-native/build/tests-release";
+  const valgrind = ["--leak-check=full", "--show-leak-kinds=all", "--errors-for-leak-kinds=all", "--error-exitcode=1"];
+  const programs = [
+    [`${folder}/tests/exec/cec_exec_test`, "--gtest_filter=-Program.EveryBitFlip*:Program.SeededMutations*:Allocation.*"],
+    [`${folder}/tests/exec/cec_cases_test`],
+    [`${folder}/tests/exec/cec_write_bundle`, `${folder}/memcheck.cecb`],
+    [`${folder}/examples/run_bundle`, `${folder}/memcheck.cecb`, "--threads", "2"],
+  ];
+  for (const program of programs)
+    run(`memcheck: ${program[0].split("/").at(-1)}`, "valgrind", [...valgrind, ...program], {
+      CEC_CASES: at(`${folder}/cases`),
+      CEC_CASES_STEP: "4",
+    });
+}
+
+/** Lines of runtime-native/src that the C++ tests execute. The Node addon is not among them: the TypeScript tests run it. */
+function coverage() {
+  if (!works("gcovr")) missing("gcovr", "Debian, Ubuntu: apt install gcovr");
+  const folder = testPreset("coverage");
+  run("lines of runtime-native/src that the C++ tests execute (without src/addon, which TypeScript tests run)", "gcovr", [
+    ...["--root", "runtime-native", "--filter", "runtime-native/src/", "--exclude", "runtime-native/src/addon/"],
+    ...["--exclude-throw-branches", "--fail-under-line", "90", "--sort-percentage", "--txt", folder],
+  ]);
+}
+
+/** Everything that depends on the instruction set, at each level that there is. */
+function isa() {
+  testNative();
+  for (const level of ["scalar", "avx2", "avx512"]) {
+    run(`C++ tests, CEC_MAX_ISA=${level}`, "ctest", ["--test-dir", "runtime-native/build/tests-release", "--output-on-failure", "--parallel", "2"], {
+      CEC_MAX_ISA: level,
+    });
+    const native = ["test/unit/runtime-native", "test/numeric", "test/e2e"];
+    run(`TypeScript tests of the engine, CEC_MAX_ISA=${level}`, bin("vitest"), ["run", "--config", "test/vitest.config.ts", ...native], {
+      CEC_MAX_ISA: level,
+    });
+  }
+}
+
+/** libFuzzer on program files for some seconds, from the corpus of earlier runs and the cases of every op. */
+function fuzz(seconds = "600") {
+  if (!works("clang++")) missing("Clang with libFuzzer", "Debian, Ubuntu: apt install clang libclang-rt-14-dev");
+  const folder = buildPreset("fuzz");
+  run("cases of every op", process.execPath, ["--import", "tsx", "test/unit/runtime-native/write-cases.ts", `${folder}/cases`]);
+  run("seeds", `${folder}/fuzz/cec_fuzz_seeds`, [`${folder}/seeds`]);
+  mkdirSync(at(`${folder}/corpus`), { recursive: true });
+  const options = [
+    "-timeout=20",
+    "-rss_limit_mb=2500",
+    "-malloc_limit_mb=0",
+    "-max_len=16384",
+    `-artifact_prefix=${folder}/`,
+    `-max_total_time=${seconds}`,
+  ];
+  run(`fuzzing for ${seconds} s`, `${folder}/fuzz/cec_program_fuzz`, [...options, `${folder}/corpus`, `${folder}/seeds`, `${folder}/cases`], {
+    UBSAN_OPTIONS: "print_stacktrace=1",
+  });
+}
+
 const steps = {
   build() {
     buildTypeScript();
@@ -100,6 +180,20 @@ const steps = {
   "build:native"() {
     buildNative();
   },
+  "test:asan": () => testPreset("asan"),
+  "test:tsan": () => testPreset("tsan"),
+  "test:memcheck": memcheck,
+  "test:sanitize"() {
+    testPreset("asan");
+    testPreset("tsan");
+    memcheck();
+  },
+  "test:coverage": coverage,
+  "test:isa"() {
+    steps.build();
+    isa();
+  },
+  "test:fuzz": () => fuzz(process.argv[3]),
 };
 
 const wanted = process.argv[2] ?? "";

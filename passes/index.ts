@@ -13,7 +13,7 @@ export const passes: ReadonlyMap<string, PassDefinition> = new Map(all.map((p) =
 export const findPass = (name: string): PassDefinition | undefined => passes.get(name.replaceAll("-", "_"));
 
 export { canonicalizePasses } from "./canonicalize/index.js";
-export { lowerPasses, lowerPipeline, supportedByNative, unsupportedReason } from "./lower/index.js";
+export { type LowerOptions, lowerPasses, lowerPipeline, supportedByNative, unsupportedReason } from "./lower/index.js";
 export { quantizePasses } from "./quantize/index.js";
 export { rangeMethods } from "./quantize/options.js";
 export { biasMethods, type Int8Settings, type RecipeName, settingsOf } from "./quantize/recipes.js";

@@ -6,29 +6,37 @@ import { fuseResidual } from "../canonicalize/fuse-residual.js";
 import { simplifyTransposes } from "../canonicalize/simplify-transposes.js";
 import { assignLayout } from "./assign-layout.js";
 import { foldWeights } from "./fold-weights.js";
+import { fuseQuantizedResidual } from "./fuse-quantized-residual.js";
 import { lowerFloat } from "./lower-float.js";
 import { lowerQdq } from "./lower-qdq.js";
 
 export { supportedByNative, unsupportedReason } from "./engine-kinds.js";
 
-export const lowerPasses = [lowerQdq, foldWeights, lowerFloat, assignLayout] as unknown as readonly PassDefinition[];
+export const lowerPasses = [lowerQdq, foldWeights, lowerFloat, assignLayout, fuseQuantizedResidual] as unknown as readonly PassDefinition[];
 
-const call = (pass: unknown): PassCall => ({ pass: pass as PassDefinition, options: {} });
+const call = (pass: unknown, options: object = {}): PassCall => ({ pass: pass as PassDefinition, options: options as PassCall["options"] });
+
+export interface LowerOptions {
+  /** Precision of products of f32 tensors (see lower_float). */
+  readonly precision?: "f32" | "bf16";
+}
 
 /** The passes that every graph goes through on its way to the engine. `level` is the graph's level before. */
-export function lowerPipeline(level: string): PassCall[] {
+export function lowerPipeline(level: string, { precision = "f32" }: LowerOptions = {}): PassCall[] {
   return [
     // Float graphs only: a quantized graph has its fusions already, and residual adds of INT8 run on integers.
     ...(level === "float" ? [call(fuseActivation), call(fuseResidual)] : []),
     call(lowerQdq),
     // After integer ops took theirs, before float ops look for constant weights.
     call(foldWeights),
-    call(lowerFloat),
+    call(lowerFloat, { precision }),
     // Twice: transposes that cancel make further ops see a channels-last operand.
     call(assignLayout),
     call(simplifyTransposes),
     call(assignLayout),
     call(simplifyTransposes),
+    // Where no transpose stands between them any more.
+    call(fuseQuantizedResidual),
     call(eliminateDeadCode),
   ];
 }

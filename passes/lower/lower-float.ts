@@ -31,9 +31,19 @@ export const lowerFloat = definePass({
   from: "lowered",
   to: "same",
   keeps: "values",
-  options: z.object({}).strict(),
+  options: z
+    .object({
+      precision: z
+        .enum(["f32", "bf16"])
+        .default("f32")
+        .describe(
+          "what operands of convolutions and matrix products are rounded to; sums stay f32. bf16 halves their weights and is for CPUs with AVX512-BF16",
+        ),
+    })
+    .strict(),
   statistics: { lowered: "ops mapped", plain: "ops left in plain form" },
-  run({ graph, rewrite, count, decide }) {
+  run({ graph, options, rewrite, count, decide }) {
+    const rounding = options.precision === "bf16" ? { precision: "bf16" } : {};
     const lower: Readonly<Record<string, (op: Op) => string | null>> = {
       conv,
       conv_transpose: convTranspose,
@@ -73,6 +83,8 @@ export const lowerFloat = definePass({
       const window = windowAttrs(op, shape.slice(2), weights.dims.slice(2));
       if (typeof window === "string") return window;
       const oneD = weights.dims.length === 3;
+      // One multiplication an input element: bound by memory, and kept in f32.
+      const depthwise = weights.dims[1] === 1 && num(op, "group", 1) > 1 && num(op, "group", 1) === weights.dims[0];
       const name = op.name || op.outputs[0]?.name || "conv";
       const data = oneD ? { ...weights, dims: [weights.dims[0], weights.dims[1], 1, weights.dims[2]] as number[] } : weights;
       return swap(op, (edit) => {
@@ -86,7 +98,7 @@ export const lowerFloat = definePass({
             bias ?? null,
             residual == null ? null : channelsLast(edit, lift(residual)),
           ],
-          { attrs: { ...window, group: num(op, "group", 1), ...fusedAttrs(op) }, name: op.name },
+          { attrs: { ...window, group: num(op, "group", 1), ...fusedAttrs(op), ...(depthwise ? {} : rounding) }, name: op.name },
         );
         const out = channelsFirst(edit, y.outputs[0] as Value);
         return oneD ? (edit.insert("squeeze", [out, edit.constant(`${name}.axis`, tensor("i64", [1], [2]))]).outputs[0] as Value) : out;
@@ -198,7 +210,7 @@ export const lowerFloat = definePass({
     function linear(edit: Edit, op: Op, x: Value, w: Tensor, bias: Tensor | null, name = op.name): Value {
       const base = name || op.outputs[0]?.name || "gemm";
       return edit.insert("cpu.gemm", [x, edit.constant(`${base}.w`, w), bias === null ? null : edit.constant(`${base}.b`, bias)], {
-        attrs: fusedAttrs(op),
+        attrs: { ...fusedAttrs(op), ...rounding },
         name,
       }).outputs[0] as Value;
     }

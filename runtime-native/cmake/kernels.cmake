@@ -12,7 +12,7 @@ set(CEC_KERNEL_COMMON
   ${CEC_KERNELS_SRC}/kernels.cc
   ${CEC_KERNELS_SRC}/gemm_f32/pack.cc
   ${CEC_KERNELS_SRC}/gemm_u8s8_s32/pack.cc)
-foreach(family gemm_f32 winograd_f32 gemm_u8s8_s32 winograd_u8s8_s32 dwconv_f32 dwconv_u8s8_s32 pool elementwise_f32 rows_f32 quantize_8bit layout stats_f32)
+foreach(family gemm_f32 gemm_bf16 winograd_f32 gemm_u8s8_s32 winograd_u8s8_s32 dwconv_f32 dwconv_u8s8_s32 pool elementwise_f32 rows_f32 quantize_8bit layout stats_f32)
   list(APPEND CEC_KERNEL_COMMON ${CEC_KERNELS_SRC}/${family}/scalar.cc)
   list(APPEND CEC_KERNEL_AVX2 ${CEC_KERNELS_SRC}/${family}/avx2.cc)
 endforeach()
@@ -20,22 +20,30 @@ set(CEC_KERNEL_AVX512
   ${CEC_KERNELS_SRC}/elementwise_f32/avx512.cc
   ${CEC_KERNELS_SRC}/rows_f32/avx512.cc
   ${CEC_KERNELS_SRC}/gemm_f32/avx512.cc
+  ${CEC_KERNELS_SRC}/gemm_bf16/avx512.cc
   ${CEC_KERNELS_SRC}/winograd_f32/avx512.cc
   ${CEC_KERNELS_SRC}/gemm_u8s8_s32/avx512.cc
   ${CEC_KERNELS_SRC}/dwconv_f32/avx512.cc
-  ${CEC_KERNELS_SRC}/dwconv_u8s8_s32/avx512.cc)
+  ${CEC_KERNELS_SRC}/dwconv_u8s8_s32/avx512.cc
+  ${CEC_KERNELS_SRC}/quantize_8bit/avx512.cc)
 set(CEC_KERNEL_AVX512VNNI
   ${CEC_KERNELS_SRC}/gemm_u8s8_s32/avx512vnni.cc)
 
+set(CEC_KERNEL_AVX512BF16
+  ${CEC_KERNELS_SRC}/gemm_bf16/avx512bf16.cc)
 set(CEC_KERNEL_AVXVNNI
   ${CEC_KERNELS_SRC}/gemm_u8s8_s32/avxvnni.cc)
 set(CEC_KERNEL_NEON
   ${CEC_KERNELS_SRC}/elementwise_f32/neon.cc
   ${CEC_KERNELS_SRC}/rows_f32/neon.cc)
 
+set(CEC_KERNEL_NEONDOT
+  ${CEC_KERNELS_SRC}/gemm_u8s8_s32/neondot.cc)
+
 set(CEC_AVX2_FLAGS -mavx2 -mfma -mf16c)
 set(CEC_AVX512_FLAGS ${CEC_AVX2_FLAGS} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
 set(CEC_AVX512VNNI_FLAGS ${CEC_AVX512_FLAGS} -mavx512vnni)
+set(CEC_AVX512BF16_FLAGS ${CEC_AVX512_FLAGS} -mavx512bf16)
 
 # Kernels are compiled with optimization even in debug and sanitizer builds: without it register tiles spill and inline helpers
 # would be emitted as functions. -O3 after the build type's own level wins.
@@ -57,15 +65,16 @@ endif()
 # cec_kernels, whose own AVX-512 objects then stay out. Per-file flags hold in the calling directory, so call it once in a directory.
 function(cec_kernel_library target emulate_avx512)
   if(emulate_avx512)
-    set(sources ${CEC_KERNEL_AVX512} ${CEC_KERNEL_AVX512VNNI})
+    set(sources ${CEC_KERNEL_AVX512} ${CEC_KERNEL_AVX512VNNI} ${CEC_KERNEL_AVX512BF16})
     set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${CEC_AVX2_FLAGS};-Wno-psabi;-O1" COMPILE_DEFINITIONS CEC_EMULATE_AVX512)
   else()
     set(sources ${CEC_KERNEL_COMMON})
     if(CEC_KERNELS_HAVE_ARM64)
-      list(APPEND sources ${CEC_KERNEL_NEON})  # Advanced SIMD needs no flag
+      list(APPEND sources ${CEC_KERNEL_NEON} ${CEC_KERNEL_NEONDOT})  # Advanced SIMD needs no flag
+      set_source_files_properties(${CEC_KERNEL_NEONDOT} PROPERTIES COMPILE_OPTIONS -march=armv8.2-a+dotprod)
     endif()
     if(CEC_KERNELS_HAVE_X86)
-      list(APPEND sources ${CEC_KERNEL_AVX2} ${CEC_KERNEL_AVXVNNI} ${CEC_KERNEL_AVX512} ${CEC_KERNEL_AVX512VNNI})
+      list(APPEND sources ${CEC_KERNEL_AVX2} ${CEC_KERNEL_AVXVNNI} ${CEC_KERNEL_AVX512} ${CEC_KERNEL_AVX512VNNI} ${CEC_KERNEL_AVX512BF16})
       set_source_files_properties(${CEC_KERNEL_AVX2} PROPERTIES COMPILE_OPTIONS "${CEC_AVX2_FLAGS}")
       set_source_files_properties(${CEC_KERNEL_AVXVNNI} PROPERTIES COMPILE_OPTIONS "${CEC_AVX2_FLAGS};-mavxvnni")
       # GCC 12 and older see uninitialized values inside their own AVX-512 headers.
@@ -75,6 +84,7 @@ function(cec_kernel_library target emulate_avx512)
       endif()
       set_source_files_properties(${CEC_KERNEL_AVX512} PROPERTIES COMPILE_OPTIONS "${CEC_AVX512_FLAGS};${quiet}")
       set_source_files_properties(${CEC_KERNEL_AVX512VNNI} PROPERTIES COMPILE_OPTIONS "${CEC_AVX512VNNI_FLAGS};${quiet}")
+      set_source_files_properties(${CEC_KERNEL_AVX512BF16} PROPERTIES COMPILE_OPTIONS "${CEC_AVX512BF16_FLAGS};${quiet}")
     endif()
   endif()
   add_library(${target} STATIC ${sources})

@@ -78,7 +78,7 @@ export async function pairModels(sourceGraph: Graph, compressed: Graph): Promise
   await normalize(stripped);
   alignInputs(source, stripped);
   const { ops, values, unmatched } = matchGraphs(source, stripped);
-  const equalized = alignScales(source, ops);
+  const equalized = await alignScales(source, ops);
   const layers: Layer[] = [];
   const bySource = new Map<string, Quantizer>();
   const readQuantizer = (op: Op, i: number): Quantizer | null => {

@@ -1,109 +1,80 @@
 /**
- * Cross-layer equalization scales a layer's output channels and divides the next layer's weights by the same (Nagel et al. 2019, "Data-Free Quantization
- * Through Weight Equalization and Bias Correction"). The network is the same, its activations are not: the source is scaled alike before they are compared.
+ * Cross-layer equalization (the pass equalize; other tools do the same) scales channels and gives the inverse to the weights that read them. The network is the
+ * same, its activations are not: the source is scaled alike before they are compared.
  */
-import { blobOf, constantTensor, f32, type Graph, num, type Op, type Tensor, toNumbers, type Value } from "../../core/index.js";
 
-/** f(k·x) = k·f(x) channel by channel, for k > 0. */
-const homogeneous: ReadonlySet<string> = new Set([
-  "relu",
-  "leaky_relu",
-  "max_pool",
-  "average_pool",
-  "global_max_pool",
-  "global_average_pool",
-  "identity",
-]);
+import { z } from "zod";
+import { channelClasses, productOf } from "../../../passes/quantize/channels.js";
+import { scaleProducts } from "../../../passes/quantize/scale-products.js";
+import { constantTensor, definePass, type Graph, type Op, type PassDefinition, runPipeline, toNumbers, type Value } from "../../core/index.js";
 
 /** Factors nearer to 1 than this are quantization, not equalization. */
 const NOISE = 0.05;
 /** Channels whose weights point elsewhere were retrained, not scaled. */
 const LIKE = 0.9;
 
-const f32Constant = (v: Value | null | undefined): Tensor | null => {
-  const t = constantTensor(v);
-  return t?.type === "f32" ? t : null;
-};
-
-/** Axis of the output channels in operand 1; `null` for what is not scaled. */
-const outputAxis = (op: Op): number | null => {
-  if (op.kind === "conv") return 0;
-  if (op.kind === "gemm") return num(op, "transB", 0) === 1 ? 0 : 1;
-  return null;
-};
-
-/** The one weighted op that reads the channels, and the axis of its weights that they stand on. */
-function onlyReader(graph: Graph, op: Op): { readonly reader: Op; readonly axis: number } | null {
-  if (op.attrs["activation"] !== undefined && op.attrs["activation"] !== "relu") return null;
-  for (let v = op.outputs[0] as Value; ; ) {
-    const user = graph.onlyUser(v);
-    if (user === null || user.inputs[0] !== v) return null;
-    if (homogeneous.has(user.kind)) {
-      v = user.outputs[0] as Value;
-      continue;
-    }
-    const w = f32Constant(user.inputs[1]);
-    if (w === null) return null;
-    if (user.kind === "gemm") return { reader: user, axis: num(user, "transB", 0) === 1 ? 1 : 0 };
-    if (user.kind !== "conv") return null;
-    const group = num(user, "group", 1);
-    // Depthwise: filter and channel are one.
-    return group === 1 ? { reader: user, axis: 1 } : w.dims[0] === group && w.dims[1] === 1 ? { reader: user, axis: 0 } : null;
-  }
+interface Factors {
+  of(v: Value, channel: number): number;
+  /** Ops whose result is scaled. */
+  readonly scaled: readonly string[];
 }
 
-const channelOf = (dims: readonly number[], axis: number): ((i: number) => number) => {
-  const inner = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
-  return (i) => Math.floor(i / inner) % (dims[axis] as number);
-};
-
-/** Least-squares factor of each channel from `a` to `b`; `null` where nothing was scaled. */
-function factors(a: Tensor, b: Tensor, axis: number): Float64Array | null {
-  const [x, y, at] = [toNumbers(a), toNumbers(b), channelOf(a.dims, axis)];
-  const n = a.dims[axis] as number;
-  const [xx, xy, yy] = [new Float64Array(n), new Float64Array(n), new Float64Array(n)];
-  x.forEach((v, i) => {
-    const c = at(i);
-    const w = y[i] as number;
-    xx[c]! += v * v;
-    xy[c]! += v * w;
-    yy[c]! += w * w;
-  });
-  const out = xx.map((s, c) => {
-    const [p, q] = [xy[c] as number, yy[c] as number];
-    return p > LIKE * Math.sqrt(s * q) && s > 0 ? p / s : 1;
-  });
-  return out.some((r) => Math.abs(r - 1) > NOISE) ? out : null;
+/** Factor of each channel, by least squares from the source's weights to the compressed model's, in the order of the network. */
+function factorsOf(source: Graph, ops: ReadonlyMap<Op, Op>): Factors {
+  const classes = channelClasses(source);
+  const factor = new Float64Array(classes.size).fill(Number.NaN);
+  const of = (v: Value, channel: number): number => {
+    const c = classes.of(v, channel);
+    return c < 0 || Number.isNaN(factor[c]) ? 1 : (factor[c] as number);
+  };
+  const scaled: string[] = [];
+  for (const s of source.ops) {
+    const p = productOf(s);
+    const [a, b] = [constantTensor(s.inputs[1]), constantTensor(ops.get(s)?.inputs[1])];
+    if (p === null || a?.type !== "f32" || b?.type !== "f32" || String(a.dims) !== String(b.dims)) continue;
+    const [x, y] = [toNumbers(a), toNumbers(b)];
+    const now = Array.from({ length: p.outs }, (_, o) => {
+      let [xx, xy, yy] = [0, 0, 0];
+      for (let i = 0; i < p.ins; i++) {
+        const taken = of(p.x, Math.floor(o / p.perGroup) * p.ins + i);
+        for (let k = 0; k < p.taps; k++) {
+          const [u, v] = [(x[p.at(o, i, k)] as number) / taken, y[p.at(o, i, k)] as number];
+          xx += u * u;
+          xy += u * v;
+          yy += v * v;
+        }
+      }
+      return xx > 0 && xy > LIKE * Math.sqrt(xx * yy) ? xy / xx : 1;
+    });
+    let moved = false;
+    now.forEach((r, o) => {
+      const c = classes.of(p.y, o);
+      if (c < 0 || classes.pinned(c) || !Number.isNaN(factor[c])) return;
+      factor[c] = Math.abs(r - 1) > NOISE ? r : 1;
+      moved ||= factor[c] !== 1;
+    });
+    if (moved) scaled.push(s.name || (s.outputs[0]?.name ?? s.kind));
+  }
+  return { of, scaled };
 }
 
 /**
  * Scales the source's channels as the compressed model's are, in place. What it computes stays the same.
- * @returns names of the layers that were scaled
+ * @returns names of the layers whose channels were scaled
  */
-export function alignScales(source: Graph, ops: ReadonlyMap<Op, Op>): string[] {
-  const scaled: string[] = [];
-  const replace = (op: Op, i: number, t: Tensor, by: (i: number) => number): void => {
-    const v = op.inputs[i] as Value;
-    const data = f32(
-      t.dims,
-      toNumbers(t).map((e, k) => e * by(k)),
-    );
-    source.setInput(op, i, source.addConstant(v.name, v.type, blobOf(data), op));
-  };
-  for (const s of [...source.ops]) {
-    const axis = outputAxis(s);
-    const next = axis === null ? null : onlyReader(source, s);
-    const [a, b] = [f32Constant(s.inputs[1]), f32Constant(ops.get(s)?.inputs[1])];
-    if (axis === null || next === null || a === null || b === null || String(a.dims) !== String(b.dims)) continue;
-    const bias = s.inputs[2] == null ? null : f32Constant(s.inputs[2]);
-    const w = f32Constant(next.reader.inputs[1]) as Tensor;
-    const r = factors(a, b, axis);
-    if (r === null || (s.inputs[2] != null && bias === null) || w.dims[next.axis] !== r.length) continue;
-    const [from, to] = [channelOf(a.dims, axis), channelOf(w.dims, next.axis)];
-    replace(s, 1, a, (i) => r[from(i)] as number);
-    if (bias !== null) replace(s, 2, bias, (i) => r[i] as number);
-    replace(next.reader, 1, w, (i) => 1 / (r[to(i)] as number));
-    scaled.push(s.name || (s.outputs[0]?.name ?? s.kind));
-  }
+export async function alignScales(source: Graph, ops: ReadonlyMap<Op, Op>): Promise<readonly string[]> {
+  const { of, scaled } = factorsOf(source, ops);
+  if (scaled.length === 0) return [];
+  const pass = definePass({
+    name: "align-scales",
+    summary: "Scale channels as the compressed model's are",
+    from: "float",
+    to: "same",
+    keeps: "values",
+    options: z.object({}).strict(),
+    statistics: { products: "products whose weights changed" },
+    run: ({ graph, rewrite, count }) => count("products", scaleProducts(graph, rewrite, of, "equalized as the compressed model is")),
+  });
+  await runPipeline(source, [{ pass: pass as unknown as PassDefinition, options: {} }], { verify: "off" });
   return scaled;
 }

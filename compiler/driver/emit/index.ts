@@ -50,10 +50,20 @@ export const emits: ReadonlyMap<string, Emit> = new Map(
       name: "native",
       summary: "Program of the native engine (.cecb)",
       kind: "model",
-      options: z.object({ path }).strict(),
+      options: z
+        .object({
+          path,
+          precision: z
+            .enum(["f32", "bf16"])
+            .default("f32")
+            .describe(
+              "precision of f32 products: bf16 rounds their operands to 8 significant bits, for CPUs with AVX512-BF16 (others run it too, no faster)",
+            ),
+        })
+        .strict(),
       positional: ["path"],
-      async write({ graph, staged, name }) {
-        const bytes = serialize((await lowerGraph(graph)).graph);
+      async write({ graph, staged, name }, o) {
+        const bytes = serialize((await lowerGraph(graph, [], false, { precision: o.precision })).graph);
         writeFileSync(join(staged.path, name), bytes);
         return {
           open: async (threads) => {

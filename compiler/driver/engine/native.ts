@@ -1,6 +1,6 @@
 /** The native engine as an executor: lowers a copy of the graph, writes it as a program, runs it. */
 
-import { lowerPipeline } from "../../../passes/lower/index.js";
+import { type LowerOptions, lowerPipeline } from "../../../passes/lower/index.js";
 import {
   createObserver,
   createSession,
@@ -42,7 +42,7 @@ const KEEP = "\u0000keep:";
  * Lowers a copy. Values in `keep` stay computed; they are found again in `kept`.
  * @param observed kept values are only read for statistics: their layout does not matter, and they are no outputs of the program
  */
-export async function lowerGraph(source: Graph, keep: readonly string[] = [], observed = false): Promise<LoweredGraph> {
+export async function lowerGraph(source: Graph, keep: readonly string[] = [], observed = false, options: LowerOptions = {}): Promise<LoweredGraph> {
   const graph = source.clone();
   const outputs = graph.outputs.length;
   const inputs = new Set(graph.inputs.map((v) => v.name));
@@ -51,7 +51,7 @@ export async function lowerGraph(source: Graph, keep: readonly string[] = [], ob
     if (v !== undefined && v.producer !== null && v.producer.kind !== "constant") graph.addOutput(KEEP + name, v);
   }
   for (const op of graph.ops) if (Object.keys(op.annotations).length > 0) op.annotations = {};
-  await runPipeline(graph, lowerPipeline(graph.level), { verify: "off" });
+  await runPipeline(graph, lowerPipeline(graph.level, options), { verify: "off" });
   const kept = new Map<string, string>(keep.filter((n) => inputs.has(n)).map((n) => [n, n]));
   const channelsLast = new Set<string>();
   for (const o of graph.outputs.slice(outputs)) {

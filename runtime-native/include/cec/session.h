@@ -93,6 +93,8 @@ class Session {
   MemoryPlan memory_plan(const std::vector<Shape>& inputs);
   /// Bytes of the arena that the latest plan uses.
   size_t arena_bytes() const;
+  /// Bytes held for the arena: enough for the largest plan that has run. It grows and never shrinks.
+  size_t arena_capacity() const;
 
  private:
   struct Impl;

@@ -1,6 +1,7 @@
 // Reads and checks program files. See include/cec/program_format.md.
 #include "cec/program.h"
 
+#include <algorithm>
 #include <cstring>
 #include <unordered_set>
 
@@ -145,7 +146,7 @@ class ProgramReader {
       tensor.is_constant = constant == 1;
       for (int d = 0; d < rank; ++d) {
         const int64_t dim = in.read<int64_t>("a tensor's dimensions");
-        if (dim < (tensor.is_constant ? 0 : -1)) damaged("tensor \"" + tensor.name + "\" has the dimension " + std::to_string(dim));
+        if (dim < (tensor.is_constant ? 0 : -1) || dim > kMaxTensorBytes) damaged("tensor \"" + tensor.name + "\" has the dimension " + std::to_string(dim));
         tensor.dims.push_back(dim);
       }
       if (!tensor.is_constant) continue;
@@ -301,6 +302,7 @@ class ProgramReader {
         throw Error(codes::kOpInvalid, where + " has " + std::to_string(outputs) + " results; it gives " + std::to_string(kind->min_outputs) +
                                            (kind->max_outputs < 0 ? " or more" : " to " + std::to_string(kind->max_outputs)));
       }
+      if (std::all_of(node.outputs.begin(), node.outputs.end(), [](int32_t id) { return id < 0; })) throw Error(codes::kOpInvalid, where + ": nobody wants its results");
       CreateContext ctx;
       ctx.kind = node.kind;
       ctx.attributes = &raw_[n].attrs;

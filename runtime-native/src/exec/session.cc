@@ -32,7 +32,8 @@ struct Step {
   std::unique_ptr<OpState> state;
   size_t scratch_bytes = 0;
   int32_t scratch_buffer = -1;
-  bool view = false;  // nothing to run: the result is another shape of operand 0's bytes
+  bool view = false;   // nothing to run: the result is another shape of operand 0's bytes
+  bool empty = false;  // nothing to run: no result has elements
   // Ranges of Plan::pointers and Plan::types.
   size_t inputs_at = 0, outputs_at = 0;
   int in_count = 0, out_count = 0;
@@ -276,6 +277,7 @@ struct Session::Impl {
       draft.step.node = static_cast<int32_t>(n);
       draft.step.state = std::move(ctx.state);
       draft.step.scratch_bytes = ctx.scratch_bytes;
+      draft.step.empty = result_bytes == 0;
       draft.inplace = std::move(ctx.inplace_with);
       draft.view_of = ctx.view_of;
       drafts.push_back(std::move(draft));
@@ -377,6 +379,7 @@ struct Session::Impl {
     std::vector<const TensorType*> in_types;
     std::vector<void*> out;
     std::vector<const TensorType*> out_types;
+    size_t result_bytes = 0;
     for (int32_t id : node.inputs) {
       const size_t t = static_cast<size_t>(id);
       if (id >= 0 && known[t] == nullptr && plan.types[t].bytes() != 0 && !program->tensors()[t].is_constant) throw NeedValue{id};
@@ -396,7 +399,9 @@ struct Session::Impl {
       known[t] = out.back();
       plan.folded_tensors.push_back(node.outputs[o]);
       plan.places[t] = Place{Place::kFixed, 0, out.back()};
+      result_bytes += plan.types[t].bytes();
     }
+    if (result_bytes == 0) return;
     const std::shared_ptr<void> scratch = ctx.scratch_bytes == 0 ? nullptr : allocate_aligned(ctx.scratch_bytes);
     RunContext run;
     run.in = in.data();
@@ -515,7 +520,7 @@ struct Session::Impl {
     for (const Step& step : plan.steps) {
       const ProgramNode& node = program->nodes()[static_cast<size_t>(step.node)];
       if (cancel != nullptr && cancel->load(std::memory_order_relaxed) != 0) throw Error(codes::kCancelled, "the run was cancelled before " + describe(node));
-      if (!step.view) {
+      if (!step.view && !step.empty) {
         RunContext ctx;
         ctx.in = plan.pointers.data() + step.inputs_at;
         ctx.in_types = plan.types_of_slots.data() + step.inputs_at;
@@ -557,6 +562,7 @@ const Program& Session::program() const { return *impl_->program; }
 size_t Session::output_count() const { return impl_->outputs.size(); }
 const std::string& Session::output_name(size_t index) const { return impl_->outputs[index].name; }
 size_t Session::arena_bytes() const { return impl_->latest_arena; }
+size_t Session::arena_capacity() const { return impl_->arena_capacity; }
 
 MemoryPlan Session::memory_plan(const std::vector<Shape>& inputs) {
   try {

@@ -116,12 +116,17 @@ inline void finish_narrow(const EpilogueQ& e, size_t column, size_t rows, const 
   }
 }
 
-// No NaN and no infinity among n multipliers.
-inline bool all_finite(const float* multiplier, size_t n) {
-  bool finite = true;
-  for (size_t j = 0; j < n; ++j) finite &= multiplier[j] - multiplier[j] == 0.0f;
-  return finite;
+// What is known of n multipliers. Below one, no product of an s32 leaves the s32 range.
+enum class Multipliers : uint8_t { any, finite, below_one };
+inline Multipliers classify(const float* multiplier, size_t n) {
+  bool finite = true, below_one = true;
+  for (size_t j = 0; j < n; ++j) {
+    finite &= multiplier[j] - multiplier[j] == 0.0f;
+    below_one &= multiplier[j] < 1.0f && multiplier[j] > -1.0f;
+  }
+  return !finite ? Multipliers::any : below_one ? Multipliers::below_one : Multipliers::finite;
 }
+inline bool all_finite(const float* multiplier, size_t n) { return classify(multiplier, n) != Multipliers::any; }
 
 // Finishes `rows` rows x `count` columns that lie in scratch, c being the address of the first. Where the columns are whole
 // vectors of 16 and `finite`, by finish_narrow.
@@ -142,18 +147,21 @@ inline void finish_rows(const EpilogueQ& e, const EpilogueRegs& r, bool finite, 
   }
 }
 
-// What a register tile needs to end in 8 bits without going through memory. s8 results are made as u8 and moved down by 128.
+// What a register tile needs to end without going through memory. s8 results are made as u8 and moved down by 128.
 struct NarrowTile {
-  const float* multiplier = nullptr;  // of the tile's columns; null: the tile goes to scratch
-  const int32_t* add = nullptr;
+  uint8_t bytes = 0;                  // of a result, 1 or, for s32, 4; 0: the tile goes to scratch
+  const float* multiplier = nullptr;  // of the tile's columns
+  const int32_t* add = nullptr;       // what integer sums begin with
+  bool bounded = false;               // no sum times its multiplier leaves the s32 range
   uint8_t* c = nullptr;
   size_t row_bytes = 0;
   int16_t zp = 0;
   uint8_t q_min = 0, q_max = 0, flip = 0;
 };
 
-inline NarrowTile narrow_tile(const EpilogueQ& e) {
+inline NarrowTile narrow_tile(const EpilogueQ& e, Multipliers multipliers = Multipliers::finite) {
   NarrowTile t;
+  t.bounded = multipliers == Multipliers::below_one;
   const int32_t up = e.out == QOut::s8 ? 128 : 0;
   t.zp = static_cast<int16_t>(e.y_zp + up);
   t.q_min = static_cast<uint8_t>(e.q_min + up);
@@ -162,19 +170,19 @@ inline NarrowTile narrow_tile(const EpilogueQ& e) {
   return t;
 }
 
-// MR rows of 16 columns, in the steps of finish_narrow.
-template <int MR>
-inline __attribute__((always_inline)) void finish_tile(const __m256i (&acc)[MR][2], const NarrowTile& t) {
+// MR rows of 16 columns of sums that hold t.add, in the steps of finish_narrow.
+template <int MR, bool Bounded>
+inline __attribute__((always_inline)) void finish_tile_of(const __m256i (&acc)[MR][2], const NarrowTile& t) {
   const __m256 m0 = _mm256_loadu_ps(t.multiplier), m1 = _mm256_loadu_ps(t.multiplier + 8);
-  const __m256i add0 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(t.add)), add1 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(t.add + 8));
   const __m256 most = _mm256_set1_ps(65536.0f);
   const __m256i zp = _mm256_set1_epi16(t.zp), flip = _mm256_set1_epi8(static_cast<char>(t.flip));
   const __m256i q_min = _mm256_set1_epi8(static_cast<char>(t.q_min)), q_max = _mm256_set1_epi8(static_cast<char>(t.q_max));
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  const auto quantized = [&](__m256i sum, __m256i add, __m256 m) {
-    return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_add_epi32(sum, add)), m), most));
+  const auto quantized = [&](__m256i sum, __m256 m) {
+    const __m256 y = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), m);
+    return _mm256_cvtps_epi32(Bounded ? y : _mm256_min_ps(y, most));
   };
-  const auto words = [&](int r) { return _mm256_adds_epi16(_mm256_packs_epi32(quantized(acc[r][0], add0, m0), quantized(acc[r][1], add1, m1)), zp); };
+  const auto words = [&](int r) { return _mm256_adds_epi16(_mm256_packs_epi32(quantized(acc[r][0], m0), quantized(acc[r][1], m1)), zp); };
 #pragma GCC unroll 16
   for (int r = 0; r < MR; r += 2) {
     const __m256i a = words(r), b = r + 1 < MR ? words(r + 1) : a;
@@ -183,6 +191,10 @@ inline __attribute__((always_inline)) void finish_tile(const __m256i (&acc)[MR][
     _mm_storeu_si128(reinterpret_cast<__m128i*>(t.c + static_cast<size_t>(r) * t.row_bytes), _mm256_castsi256_si128(v));
     if (r + 1 < MR) _mm_storeu_si128(reinterpret_cast<__m128i*>(t.c + static_cast<size_t>(r + 1) * t.row_bytes), _mm256_extracti128_si256(v, 1));
   }
+}
+template <int MR>
+inline __attribute__((always_inline)) void finish_tile(const __m256i (&acc)[MR][2], const NarrowTile& t) {
+  t.bounded ? finish_tile_of<MR, true>(acc, t) : finish_tile_of<MR, false>(acc, t);
 }
 
 // The same from sums that are integers held exactly in f32, with nothing to add.

@@ -54,20 +54,20 @@ inline void finish_rows_512(const EpilogueQ& e, const EpilogueRegs& r, bool fini
   finish_rows(e, r, finite, column + j, count - j, rows, scratch + j, scratch_stride, add + j, c, row_bytes);
 }
 
-// MR rows of 32 columns, as finish_tile for AVX2.
-template <int MR>
-inline __attribute__((always_inline)) void finish_tile_512(const __m512i (&acc)[MR][2], const NarrowTile& t) {
+// MR rows of 32 columns of sums that hold t.add, as finish_tile for AVX2.
+template <int MR, bool Bounded>
+inline __attribute__((always_inline)) void finish_tile_of_512(const __m512i (&acc)[MR][2], const NarrowTile& t) {
   const __m512 m0 = _mm512_loadu_ps(t.multiplier), m1 = _mm512_loadu_ps(t.multiplier + 16);
-  const __m512i add0 = _mm512_loadu_si512(t.add), add1 = _mm512_loadu_si512(t.add + 16);
   const __m512 most = _mm512_set1_ps(65536.0f);
   const __m512i zp = _mm512_set1_epi16(t.zp), flip = _mm512_set1_epi8(static_cast<char>(t.flip));
   const __m512i q_min = _mm512_set1_epi8(static_cast<char>(t.q_min)), q_max = _mm512_set1_epi8(static_cast<char>(t.q_max));
   // Packing leaves four columns of each half row in a lane of 128 bits.
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  const auto quantized = [&](__m512i sum, __m512i add, __m512 m) {
-    return _mm512_cvtps_epi32(_mm512_min_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(sum, add)), m), most));
+  const auto quantized = [&](__m512i sum, __m512 m) {
+    const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), m);
+    return _mm512_cvtps_epi32(Bounded ? y : _mm512_min_ps(y, most));
   };
-  const auto words = [&](int r) { return _mm512_adds_epi16(_mm512_packs_epi32(quantized(acc[r][0], add0, m0), quantized(acc[r][1], add1, m1)), zp); };
+  const auto words = [&](int r) { return _mm512_adds_epi16(_mm512_packs_epi32(quantized(acc[r][0], m0), quantized(acc[r][1], m1)), zp); };
 #pragma GCC unroll 16
   for (int r = 0; r < MR; r += 2) {
     const __m512i a = words(r), b = r + 1 < MR ? words(r + 1) : a;
@@ -78,6 +78,10 @@ inline __attribute__((always_inline)) void finish_tile_512(const __m512i (&acc)[
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(t.c + static_cast<size_t>(r + 1) * t.row_bytes), _mm512_extracti64x4_epi64(v, 1));
     }
   }
+}
+template <int MR>
+inline __attribute__((always_inline)) void finish_tile_512(const __m512i (&acc)[MR][2], const NarrowTile& t) {
+  t.bounded ? finish_tile_of_512<MR, true>(acc, t) : finish_tile_of_512<MR, false>(acc, t);
 }
 
 // The same from sums that are integers held exactly in f32: rows of 32 columns (NV = 2) or 16 (NV = 1).

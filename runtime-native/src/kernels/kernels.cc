@@ -19,6 +19,9 @@ const Variant* pick(const Variant* const (&list)[N], Isa isa) {
 const GemmF32Variant* const kGemmF32[] = {
 #include "gemm_f32/variants.inc"
 };
+const GemmBf16Variant* const kGemmBf16[] = {
+#include "gemm_bf16/variants.inc"
+};
 const WinogradF32Variant* const kWinogradF32[] = {
 #include "winograd_f32/variants.inc"
 };
@@ -57,6 +60,7 @@ const StatsF32Variant* const kStats[] = {
 KernelTable make_table(Isa isa) {
   return {isa,
           pick(kGemmF32, isa),
+          pick(kGemmBf16, isa),
           pick(kWinogradF32, isa),
           pick(kGemmQ, isa),
           pick(kWinogradQ, isa),
@@ -95,6 +99,7 @@ const KernelTable& kernels() {
 std::vector<KernelInfo> list_kernels() {
   std::vector<KernelInfo> out;
   append(out, "gemm_f32", kGemmF32);
+  append(out, "gemm_bf16", kGemmBf16);
   append(out, "winograd_f32", kWinogradF32);
   append(out, "gemm_u8s8_s32", kGemmQ);
   append(out, "winograd_u8s8_s32", kWinogradQ);

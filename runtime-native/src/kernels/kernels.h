@@ -7,6 +7,7 @@
 #include "dwconv_f32/dwconv_f32.h"
 #include "dwconv_u8s8_s32/dwconv_u8s8_s32.h"
 #include "elementwise_f32/elementwise_f32.h"
+#include "gemm_bf16/gemm_bf16.h"
 #include "gemm_f32/gemm_f32.h"
 #include "gemm_u8s8_s32/gemm_u8s8_s32.h"
 #include "layout/layout.h"
@@ -22,6 +23,7 @@ namespace cec {
 struct KernelTable {
   Isa isa;  ///< the level that the table was made for; single variants may be of a lower one
   const GemmF32Variant* gemm_f32;
+  const GemmBf16Variant* gemm_bf16;
   const WinogradF32Variant* winograd_f32;
   const GemmQVariant* gemm_q;
   const WinogradQVariant* winograd_q;

@@ -95,5 +95,12 @@ namespace {
 constexpr size_t round_up(size_t value, size_t step) { return (value + step - 1) / step * step; }
 constexpr size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
+/// Asks for a line to be brought into the second-level cache. Any address will do.
+inline __attribute__((always_inline)) void prefetch_l2(const void* p) { __builtin_prefetch(p, 0, 2); }
+/// Asks for the lines of [p, p + bytes) to be written soon.
+inline __attribute__((always_inline)) void prefetch_to_write(const void* p, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const char*>(p) + i, 1, 3);
+}
+
 }  // namespace
 }  // namespace cec

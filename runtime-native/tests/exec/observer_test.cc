@@ -162,5 +162,23 @@ TEST(Observer, RejectsUnknownNamesBinsTypesAndForeignPrograms) {
   EXPECT_EQ(code_of([&] { wide_session.run({view(DType::i64, {1, 4}, y.data())}, &wide_observer); }), std::string("CEC6007"));
 }
 
+TEST(Observer, IntegerTensorsAreObservedAsTheirValuesAndOthersAreRefused) {
+  const auto statistics = [](DType type, const void* data) {
+    const std::shared_ptr<const Program> program = identity_of(type).load();
+    Session session(program, {});
+    Observer observer(program, {"x"}, {});
+    session.run({view(type, {1, 4}, data)}, &observer);
+    return observer.read()[0];
+  };
+  const uint8_t u8[] = {0, 255, 10, 35};
+  const int8_t i8[] = {-128, 127, 1, 4};
+  const int32_t i32[] = {-1000, 3000, 0, 0};
+  EXPECT_TRUE(statistics(DType::u8, u8).max == 255 && statistics(DType::u8, u8).min == 0 && statistics(DType::u8, u8).mean == 75);
+  EXPECT_TRUE(statistics(DType::i8, i8).max == 127 && statistics(DType::i8, i8).min == -128 && statistics(DType::i8, i8).mean == 1);
+  EXPECT_TRUE(statistics(DType::i32, i32).max == 3000 && statistics(DType::i32, i32).min == -1000 && statistics(DType::i32, i32).mean == 500);
+  const double f64[] = {1, 2, 3, 4};
+  EXPECT_EQ(code_of([&] { statistics(DType::f64, f64); }), std::string("CEC6007"));
+}
+
 }  // namespace
 }  // namespace cec::test

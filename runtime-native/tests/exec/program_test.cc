@@ -314,5 +314,64 @@ TEST(Program, AConstantThatOnlyAPackingOpReadsIsNotKeptTwice) {
   EXPECT_LT(program->constant_bytes(), raw + raw / 4);
 }
 
+// What fuzzing found (fuzz/regressions has the files).
+
+TEST(Program, AnOpWhoseResultsNobodyWantsIsRejected) {
+  ProgramBuilder b;
+  const int32_t x = b.input("x", DType::f32, {2});
+  b.raw_op("equal", {x, x}, {-1});
+  b.output("y", x);
+  EXPECT_EQ(code_of([&] { b.load(); }), std::string("CEC6003"));
+}
+
+TEST(Program, ADeclaredDimensionThatNoTensorCanHaveIsRejected) {
+  ProgramBuilder b;
+  const int32_t x = b.input("x", DType::f32, {1, std::numeric_limits<int64_t>::max(), 3, 1});
+  const int32_t w = b.constant("w", DType::f32, {1, 3, 3, 1}, std::vector<float>(9, 1));
+  b.output("y", b.op("cpu.conv", {x, w}, DType::f32, 4, {{"pads", std::vector<int64_t>{1, 1, 1, 1}}}));
+  EXPECT_EQ(code_of([&] { b.load(); }), std::string("CEC6001"));
+}
+
+template <typename T>
+std::vector<T> run_one(const ProgramBuilder& b, DType type, Shape shape, const std::vector<T>& x) {
+  Session session(b.load(), {});
+  return values_of<T>(session.run({view(type, shape, x.data())})[0]);
+}
+
+TEST(Session, ReductionsOfIntegersWrapAndThoseOfNothingGiveTheirNeutralElement) {
+  const auto reduced = [](const char* kind, Shape shape, const std::vector<int64_t>& values, int64_t axis) {
+    ProgramBuilder b;
+    const int32_t x = b.input("x", DType::i64, {-1, -1});
+    const int32_t axes = b.constant("axes", DType::i64, {1}, std::vector<int64_t>{axis});
+    b.output("y", b.op(kind, {x, axes}, DType::i64, 2, {{"keepdims", int64_t{0}}}));
+    return run_one<int64_t>(b, DType::i64, shape, values);
+  };
+  const int64_t most = std::numeric_limits<int64_t>::max();
+  EXPECT_TRUE(reduced("reduce_sum", {1, 2}, {most, 1}, 1) == (std::vector<int64_t>{std::numeric_limits<int64_t>::min()}));
+  EXPECT_TRUE(reduced("reduce_log_sum_exp", {1, 2}, {0, 0}, 1) == (std::vector<int64_t>{0}));
+  EXPECT_TRUE(reduced("reduce_l2", {1, 2}, {3, 4}, 1) == (std::vector<int64_t>{5}));
+  EXPECT_TRUE(reduced("reduce_log_sum", {2, 1}, {0, 1}, 1) == (std::vector<int64_t>{0, 0}));  // log 0 is no integer
+  EXPECT_TRUE(reduced("reduce_prod", {0, 3}, {}, 0) == (std::vector<int64_t>{1, 1, 1}));
+  EXPECT_TRUE(reduced("reduce_sum", {3, 0}, {}, 1) == (std::vector<int64_t>{0, 0, 0}));
+}
+
+TEST(Session, AnOpWithoutElementsDoesNotWalkTheOtherDimensions) {
+  ProgramBuilder b;
+  const int64_t many = int64_t{1} << 37;  // an hour of steps that do nothing
+  const int32_t x = b.input("x", DType::i32, {0, many});
+  b.output("y", b.op("cum_sum", {x, b.constant("axis", DType::i64, {}, std::vector<int64_t>{0})}, DType::i32, 2));
+  Session session(b.load(), {});
+  EXPECT_EQ(session.run({view(DType::i32, {0, many}, nullptr)})[0].type.count(), 0);
+}
+
+TEST(Session, IntegerGemmWrapsInItsSumAsInItsProduct) {
+  ProgramBuilder b;
+  const int32_t x = b.input("x", DType::i64, {1, 1});
+  const int32_t one = b.constant("one", DType::i64, {1, 1}, std::vector<int64_t>{1});
+  const int32_t c = b.constant("c", DType::i64, {1}, std::vector<int64_t>{1});
+  b.output("y", b.op("gemm", {x, one, c}, DType::i64, 2));
+  EXPECT_TRUE(run_one<int64_t>(b, DType::i64, {1, 1}, {std::numeric_limits<int64_t>::max()}) == (std::vector<int64_t>{std::numeric_limits<int64_t>::min()}));
+}
+
 }  // namespace
 }  // namespace cec::test

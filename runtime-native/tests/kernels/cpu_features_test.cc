@@ -13,11 +13,12 @@ namespace {
 
 // An independent witness: what the kernel of the operating system says.
 std::set<std::string> proc_flags() {
+  const char* const key = CEC_KERNELS_ARM64 ? "Features" : "flags";
   std::ifstream file("/proc/cpuinfo");
   std::string line;
   std::set<std::string> flags;
   while (std::getline(file, line)) {
-    if (line.rfind("flags", 0) != 0) continue;
+    if (line.rfind(key, 0) != 0) continue;
     std::istringstream words(line.substr(line.find(':') + 1));
     for (std::string word; words >> word;) flags.insert(word);
     break;
@@ -27,8 +28,10 @@ std::set<std::string> proc_flags() {
 
 TEST(CpuFeatures, AgreeWithTheOperatingSystem) {
   const std::set<std::string> flags = proc_flags();
-  if (flags.empty()) GTEST_SKIP() << "no x86 flags in /proc/cpuinfo";
+  if (flags.empty()) GTEST_SKIP() << "no features of this architecture in /proc/cpuinfo (under qemu-user it may be the host's)";
   const CpuFeatures& f = cpu_features();
+  EXPECT_EQ(f.neon, flags.count("asimd") != 0);
+  EXPECT_EQ(f.neon_dot, flags.count("asimddp") != 0);
   EXPECT_EQ(f.avx2, flags.count("avx2") != 0);
   EXPECT_EQ(f.fma, flags.count("fma") != 0);
   EXPECT_EQ(f.f16c, flags.count("f16c") != 0);

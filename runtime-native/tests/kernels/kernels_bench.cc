@@ -143,9 +143,10 @@ void bench_layer(const Layer& l) {
       }
       continue;
     }
-    if (t.gemm_f32->isa == isa && wanted(t.gemm_f32->name, l.name)) {
-      void* packed = aligned(t.gemm_f32->packed_bytes(n, taps * l.channels));
-      t.gemm_f32->pack(n, taps * l.channels, w.data(), taps * l.channels, 1, packed);
+    for (const GemmF32Variant* gemm : {t.gemm_f32, t.gemm_bf16}) {
+      if (gemm->isa != isa || !wanted(gemm->name, l.name)) continue;
+      void* packed = aligned(gemm->packed_bytes(n, taps * l.channels));
+      gemm->pack(n, taps * l.channels, w.data(), taps * l.channels, 1, packed);
       GemmF32Args a;
       a.m = rows;
       a.n = n;
@@ -164,10 +165,10 @@ void bench_layer(const Layer& l) {
       c.c = y.data();
       c.ldc = n;
       const double s = median_seconds([&] {
-        if (plain) t.gemm_f32->gemm(a, 0, rows, 0, n);
-        else t.gemm_f32->conv(c, 0, rows, 0, n);
+        if (plain) gemm->gemm(a, 0, rows, 0, n);
+        else gemm->conv(c, 0, rows, 0, n);
       });
-      report(t.gemm_f32->name, t.gemm_f32 == kernels().gemm_f32, l.name, s, flops, "GFLOPS");
+      report(gemm->name, gemm == kernels().gemm_f32 || gemm == kernels().gemm_bf16, l.name, s, flops, "GFLOPS");
       std::free(packed);
     }
     if (t.gemm_q->isa == isa && wanted(t.gemm_q->name, l.name)) {

@@ -15,7 +15,7 @@ const Quantize8Variant* const kVariants[] = {
 class Quantize : public testing::TestWithParam<const Quantize8Variant*> {};
 INSTANTIATE_TEST_SUITE_P(All, Quantize, testing::ValuesIn(kVariants), [](const auto& info) { return variant_name(info); });
 
-constexpr size_t kLengths[] = {0, 1, 7, 8, 15, 16, 17, 31, 32, 33, 64, 101};
+constexpr size_t kLengths[] = {0, 1, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 101, 130};
 const QParams kParams[] = {{Q8::u8, 0.05f, 128}, {Q8::s8, 0.03f, -7}, {Q8::u8, 0.011f, 0}, {Q8::s8, 0.2f, 127}};
 
 int32_t low(Q8 type) { return type == Q8::u8 ? 0 : -128; }
@@ -50,6 +50,28 @@ TEST_P(Quantize, ConversionsEqualTheScalarReferenceToTheByte) {
         ASSERT_EQ(std::memcmp(c.data(), d.data(), n), 0) << n;
       }
     }
+  }
+}
+
+// Ties and their neighbours show a quotient that is not correctly rounded; the scales have the significands and exponents at which a reciprocal misleads.
+TEST_P(Quantize, QuotientsAreCorrectlyRoundedNextToTies) {
+  CEC_SKIP_UNLESS_RUNNABLE(GetParam());
+  std::vector<float> scales{1.0f, 0.1f, 1.0f / 3, std::nextafterf(2.0f, 0.0f), std::nextafterf(1.0f, 2.0f), 1.1754944e-38f, 1e-40f, 1e-45f, 3e38f, 1e30f, 1e-30f};
+  Random random(11);
+  for (int i = 0; i < 500; ++i) scales.push_back(std::exp2f(static_cast<float>(random() % 40) - 30.0f) * (1.0f + static_cast<float>(random() % (1u << 23)) / 8388608.0f));
+  std::vector<float> x;
+  for (const float scale : scales) {
+    x.clear();
+    for (int k = -130; k <= 130; ++k) {
+      float at = (static_cast<float>(k) + 0.5f) * scale;
+      for (int i = 0; i < 2; ++i) at = std::nextafterf(at, -kInfinity);
+      for (int i = 0; i < 5; ++i, at = std::nextafterf(at, kInfinity)) x.push_back(at);
+    }
+    std::vector<uint8_t> a(x.size()), b(x.size());
+    const QParams q{Q8::u8, scale, 128};
+    GetParam()->quantize(x.size(), x.data(), q, 0, 255, a.data());
+    quantize_8bit__scalar.quantize(x.size(), x.data(), q, 0, 255, b.data());
+    ASSERT_EQ(a, b) << scale;
   }
 }
 

@@ -373,6 +373,14 @@ function convolution(): NativeCase[] {
   }
   const image = { x: [2, 9, 7, 16], w: [12, 3, 3, 16], o: [2, 9, 7, 12] };
   list.push(one("cpu.conv", [f(...image.x), f(...image.w), f(12), f(...image.o)], { pads: [1, 1, 1, 1], activation: "relu" }));
+  for (const [x, w, attrs] of [
+    [[2, 9, 7, 16], [12, 3, 3, 16], { pads: [1, 1, 1, 1] }],
+    [[1, 9, 8, 3], [17, 5, 5, 3], { pads: [2, 2, 2, 2], strides: [2, 2] }],
+    [[1, 6, 6, 10], [8, 3, 3, 5], { group: 2 }],
+    [[3, 4, 4, 33], [40, 1, 1, 33], {}],
+  ] as const)
+    list.push(one("cpu.conv", [f(...x), f(...w), f(w[0])], { ...attrs, precision: "bf16" }));
+  list.push(one("cpu.gemm", [f(7, 33), f(20, 33), f(20), f(7, 20)], { precision: "bf16", activation: "relu" }));
   for (const algorithm of ["auto", "direct", "winograd_f2", "winograd_f4"]) {
     list.push(
       one("cpu.conv", [f(...image.x), f(...image.w), f(12), f(...image.o)], { pads: [1, 1, 1, 1], activation: "relu", algorithm }),
@@ -380,7 +388,25 @@ function convolution(): NativeCase[] {
       one("cpu.conv", [f(1, 3, 4, 5), f(7, 3, 3, 5)], { algorithm }),
     );
   }
+  for (const first of [0, 1]) {
+    const add = { residual_scale: 0.11, residual_zp: 7, sum_scale: 0.4, sum_zp: 99, residual_first: first };
+    const scale = of("f32", 0.001, 0.02, 24);
+    list.push(
+      // Pointwise over several chunks of rows, in groups, depthwise.
+      one("cpu.qconv", [u8(3, 64, 61, 16), i8(24, 1, 1, 16), null, scale, u8(3, 64, 61, 24)], { ...q, ...add }),
+      one("cpu.qconv", [u8(1, 6, 5, 16), i8(24, 3, 3, 8), null, scale, u8(1, 4, 3, 24)], { ...q, ...add, group: 2 }),
+      one("cpu.qconv", [i8(1, 6, 5, 24), i8(24, 3, 3, 1), null, scale, u8(1, 4, 3, 24)], { ...qs, ...add, sum_type: "u8", group: 24 }),
+    );
+  }
   for (const algorithm of ["auto", "direct", "winograd_f2"]) {
+    for (const first of [0, 1]) {
+      const add = { residual_scale: 0.11, residual_zp: 7, sum_scale: 0.4, sum_zp: 99, sum_min: 99, sum_max: 240, residual_first: first };
+      const weights = [i8(40, 3, 3, 8), of("i32", -9999, 9999, 40), of("f32", 0.001, 0.02, 40)] as const;
+      list.push(
+        one("cpu.qconv", [u8(2, 13, 11, 8), ...weights, u8(2, 11, 9, 40)], { ...q, ...add, algorithm }),
+        one("cpu.qconv", [u8(1, 5, 6, 8), ...weights, i8(1, 3, 4, 40)], { ...q, ...add, residual_zp: -7, sum_type: "i8", sum_zp: 3, sum_min: -5, sum_max: 90, algorithm }),
+      );
+    }
     list.push(
       one("cpu.qconv", [u8(2, 13, 11, 40), i8(24, 3, 3, 40), of("i32", -9999, 9999, 24), of("f32", 0.001, 0.02, 24)], {
         ...q,

@@ -50,17 +50,6 @@ uint16_t to_bf16(float v) {
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-/// Floats to integers truncate toward zero and wrap; NaN and infinities give 0 (as compiler/core/ir/ops/cast.ts).
-template <typename T>
-T to_integer(double v) {
-  if (!std::isfinite(v)) return 0;
-  v = std::trunc(v);
-  if (v >= -9223372036854775808.0 && v < 9223372036854775808.0) return static_cast<T>(static_cast<int64_t>(v));
-  v = std::fmod(v, 18446744073709551616.0);
-  if (v < 0) v += 18446744073709551616.0;
-  return v >= 18446744073709551616.0 ? T{0} : static_cast<T>(static_cast<uint64_t>(v));
-}
-
 /// Storage and conversion of one element type. f16, bf16 and bool have the storage of an integer but not its values.
 struct Half { uint16_t bits; };
 struct Brain { uint16_t bits; };

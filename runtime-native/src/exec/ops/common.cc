@@ -86,6 +86,12 @@ TapTable make_taps(const Window2d& window, int64_t in_h, int64_t in_w, int64_t o
   return table;
 }
 
+bool wants_bf16(const Attrs& attrs) {
+  const std::string precision = attrs.text("precision", "f32");
+  if (precision != "f32" && precision != "bf16") reject("precision is \"" + precision + "\"; it must be f32 or bf16");
+  return precision == "bf16";
+}
+
 float read_scale(const Attrs& attrs, const char* key) {
   const float scale = static_cast<float>(attrs.number(key));
   if (!(scale > 0) || !std::isfinite(scale)) reject(std::string("attribute ") + key + " is " + std::to_string(attrs.number(key)) + "; a scale must be finite and greater than 0");
@@ -104,18 +110,22 @@ int32_t read_zero_point(const Attrs& attrs, const char* key, DType type) {
   return type == DType::u8 ? attrs.bounded(key, 0, 0, 255) : attrs.bounded(key, 0, -128, 127);
 }
 
-void read_q_range(const Attrs& attrs, DType type, int32_t* q_min, int32_t* q_max) {
-  const int low = type == DType::u8 ? 0 : -128;
-  const int high = type == DType::u8 ? 255 : 127;
-  *q_min = attrs.bounded("q_min", low, low, high);
-  *q_max = attrs.bounded("q_max", high, low, high);
-  if (*q_min > *q_max) reject("q_min is greater than q_max");
+QParams read_params(const Attrs& attrs, const std::string& name, DType type) {
+  return {q8_of(type), read_scale(attrs, (name + "_scale").c_str()), read_zero_point(attrs, (name + "_zp").c_str(), type)};
 }
 
-DType read_y_type(const Attrs& attrs, DType otherwise, bool allow_f32) {
-  const std::string name = attrs.text("y_type", name_of(otherwise));
+void read_q_range(const Attrs& attrs, DType type, int32_t* q_min, int32_t* q_max, const std::string& prefix) {
+  const int low = type == DType::u8 ? 0 : -128;
+  const int high = type == DType::u8 ? 255 : 127;
+  *q_min = attrs.bounded((prefix + "_min").c_str(), low, low, high);
+  *q_max = attrs.bounded((prefix + "_max").c_str(), high, low, high);
+  if (*q_min > *q_max) reject(prefix + "_min is greater than " + prefix + "_max");
+}
+
+DType read_y_type(const Attrs& attrs, DType otherwise, bool allow_f32, const char* key) {
+  const std::string name = attrs.text(key, name_of(otherwise));
   const DType type = dtype_from_name(name);
-  if (!is_8bit(type) && !(allow_f32 && type == DType::f32)) reject("y_type is \"" + name + "\"; it must be u8, i8" + (allow_f32 ? " or f32" : ""));
+  if (!is_8bit(type) && !(allow_f32 && type == DType::f32)) reject(std::string(key) + " is \"" + name + "\"; it must be u8, i8" + (allow_f32 ? " or f32" : ""));
   return type;
 }
 

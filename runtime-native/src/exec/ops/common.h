@@ -41,19 +41,25 @@ struct TapTable {
 };
 TapTable make_taps(const Window2d& window, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w, int64_t channels);
 
+/// Products of f32 tensors, in the precision that attribute `precision` names: f32 (the default) or bf16.
+bool wants_bf16(const Attrs& attrs);
+inline const GemmF32Variant& float_gemm(const CreateContext& ctx) { return wants_bf16(ctx.attrs()) ? *ctx.kernels().gemm_bf16 : *ctx.kernels().gemm_f32; }
+
 /// A scale attribute: finite, positive f32.
 float read_scale(const Attrs& attrs, const char* key);
 bool is_8bit(DType type);
 Q8 q8_of(DType type);
 /// A zero point attribute that lies in an 8-bit type.
 int32_t read_zero_point(const Attrs& attrs, const char* key, DType type);
-/// q_min and q_max, by default and at most the range of `type`.
-void read_q_range(const Attrs& attrs, DType type, int32_t* q_min, int32_t* q_max);
-/// The element type that attribute `y_type` names, else `otherwise`; u8, i8 and, where allowed, f32.
-DType read_y_type(const Attrs& attrs, DType otherwise, bool allow_f32);
+/// `name`_scale and `name`_zp of a tensor of `type`.
+QParams read_params(const Attrs& attrs, const std::string& name, DType type);
+/// `prefix`_min and `prefix`_max, by default and at most the range of `type`.
+void read_q_range(const Attrs& attrs, DType type, int32_t* q_min, int32_t* q_max, const std::string& prefix = "q");
+/// The element type that attribute `key` names, else `otherwise`; u8, i8 and, where allowed, f32.
+DType read_y_type(const Attrs& attrs, DType otherwise, bool allow_f32, const char* key = "y_type");
 
-/// Runs a tiled kernel over [0, m) x [0, n) on the pool: by rows where there are enough of them, else by column panels, else by tiles.
-/// Every split is at multiples of the steps, so that results do not depend on it.
+/// Runs a tiled kernel over [0, m) x [0, n) on the pool: split by rows or by column panels, whichever loads the threads more evenly and then reads less of
+/// the larger operand twice; by tiles where both are uneven. Every split is at multiples of the steps, so that results do not depend on it.
 template <typename F>
 void run_tiles(ThreadPool& pool, size_t m, size_t n, size_t m_step, size_t n_step, size_t work, F&& kernel) {
   if (m == 0 || n == 0) return;
@@ -66,18 +72,49 @@ void run_tiles(ThreadPool& pool, size_t m, size_t n, size_t m_step, size_t n_ste
   }
   const size_t rows = (m + m_step - 1) / m_step;
   const size_t panels = (n + n_step - 1) / n_step;
-  if (rows >= threads * 2 || panels == 1) {
-    pool.parallel_for(rows, [&](size_t begin, size_t end, int) { kernel(begin * m_step, std::min(end * m_step, m), size_t{0}, n); });
-  } else if (panels >= threads || rows == 1) {
-    pool.parallel_for(panels, [&](size_t begin, size_t end, int) { kernel(size_t{0}, m, begin * n_step, std::min(end * n_step, n)); });
-  } else {
+  // The busiest thread's share of the work, as a multiple of an even one.
+  const auto unevenness = [&](size_t parts, size_t step, size_t all) {
+    const size_t most = std::min((parts + threads - 1) / threads * step, all);
+    return static_cast<double>(most * threads) / static_cast<double>(all);
+  };
+  const double by_rows = unevenness(rows, m_step, m), by_panels = unevenness(panels, n_step, n), by_tiles = unevenness(rows * panels, m_step * n_step, m * n);
+  constexpr double kEven = 1.1;
+  if (std::min(by_rows, by_panels) > std::max(kEven, by_tiles)) {
     pool.parallel_for(rows * panels, [&](size_t begin, size_t end, int) {
       for (size_t tile = begin; tile < end; ++tile) {
         const size_t r = tile / panels, p = tile % panels;
         kernel(r * m_step, std::min((r + 1) * m_step, m), p * n_step, std::min((p + 1) * n_step, n));
       }
     });
+  } else if (by_rows <= kEven && by_panels <= kEven ? m >= n : by_rows <= by_panels) {
+    pool.parallel_for(rows, [&](size_t begin, size_t end, int) { kernel(begin * m_step, std::min(end * m_step, m), size_t{0}, n); });
+  } else {
+    pool.parallel_for(panels, [&](size_t begin, size_t end, int) { kernel(size_t{0}, m, begin * n_step, std::min(end * n_step, n)); });
   }
+}
+
+/// Floats to integers truncate toward zero and wrap; NaN and infinities give 0 (as compiler/core/ir/ops/cast.ts).
+template <typename T>
+T to_integer(double v) {
+  if (!std::isfinite(v)) return 0;
+  v = std::trunc(v);
+  if (v >= -9223372036854775808.0 && v < 9223372036854775808.0) return static_cast<T>(static_cast<int64_t>(v));
+  v = std::fmod(v, 18446744073709551616.0);
+  if (v < 0) v += 18446744073709551616.0;
+  return v >= 18446744073709551616.0 ? T{0} : static_cast<T>(static_cast<uint64_t>(v));
+}
+/// A computed value as an element: floats are rounded, integers as to_integer.
+template <typename T>
+T from_double(double v) {
+  if constexpr (std::is_integral_v<T>) return to_integer<T>(v);
+  else return static_cast<T>(v);
+}
+
+/// Sum of two elements; integers wrap.
+template <typename T>
+T wrapping_add(T a, T b) {
+  if constexpr (std::is_integral_v<T>) return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+  else return a + b;
 }
 
 /// NumPy broadcasting of two shapes; rejects shapes that do not fit.

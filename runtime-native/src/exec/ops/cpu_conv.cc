@@ -148,7 +148,7 @@ class ConvBase : public Op {
           continue;
         }
         std::fill(to, to + left, padding);
-        std::memcpy(to + left, x + (row / state.padded_h * state.in_h + y - top) * state.in_row, state.in_row * sizeof(T));
+        if (state.in_row != 0) std::memcpy(to + left, x + (row / state.padded_h * state.in_h + y - top) * state.in_row, state.in_row * sizeof(T));
         std::fill(to + left + state.in_row, to + state.padded_row, padding);
       }
     });
@@ -169,7 +169,7 @@ class ConvBase : public Op {
 
 class Conv final : public ConvBase {
  public:
-  explicit Conv(CreateContext& ctx) : ConvBase(ctx, DType::f32), gemm_(*ctx.kernels().gemm_f32), dwconv_(*ctx.kernels().dwconv_f32) {
+  explicit Conv(CreateContext& ctx) : ConvBase(ctx, DType::f32), gemm_(float_gemm(ctx)), dwconv_(*ctx.kernels().dwconv_f32) {
     clamp_ = read_activation(ctx.attrs());
     if (ctx.has(2)) {
       const Constant& bias = ctx.constant(2, "bias");
@@ -180,6 +180,7 @@ class Conv final : public ConvBase {
     const float* w = ctx.constant(1, "weights").as<float>();
     const size_t taps = static_cast<size_t>(this->taps());
     const size_t k = taps * static_cast<size_t>(group_channels_);
+    if (depthwise_ && wants_bf16(ctx.attrs())) reject("precision is \"bf16\", which depthwise convolutions do not have");
     if (depthwise_) {
       packed_bytes_ = dwconv_.packed_bytes(static_cast<size_t>(outputs_), taps);
       packed_ = allocate_aligned(packed_bytes_);
@@ -287,6 +288,10 @@ class Conv final : public ConvBase {
   /// The form to use; `algorithm` overrides the cost model.
   std::optional<WinogradTile> winograd_form(const CreateContext& ctx) const {
     const std::string algorithm = read_algorithm(ctx);
+    if (wants_bf16(ctx.attrs())) {
+      if (algorithm[0] == 'w') reject("algorithm is \"" + algorithm + "\", which bf16 does not have: its transforms would round once more");
+      return std::nullopt;
+    }
     if (algorithm == "winograd_f2") return WinogradTile::f2;
     if (algorithm == "winograd_f4") return WinogradTile::f4;
     const std::optional<WinogradProblem> problem = declared_winograd(ctx);
@@ -373,10 +378,42 @@ struct QuantizedWeights {
   }
 };
 
+/// The addition behind a convolution: its own result, still in the cache, plus a residual, as cpu.qadd adds them.
+struct ResidualSum {
+  const Quantize8Variant& kernels;
+  QParams y, residual, sum;
+  int32_t q_min = 0, q_max = 255;
+  bool residual_first;  // the roundings of an addition depend on the order of its operands
+
+  ResidualSum(const CreateContext& ctx, const QuantizedWeights& q) : kernels(*ctx.kernels().quantize) {
+    const Attrs& attrs = ctx.attrs();
+    if (!is_8bit(q.y_type) || !is_8bit(ctx.dtype(4))) reject(std::string("a residual is added in u8 or i8; it is ") + name_of(ctx.dtype(4)) + ", the result " + name_of(q.y_type));
+    const DType type = read_y_type(attrs, q.y_type, false, "sum_type");
+    y = read_params(attrs, "y", q.y_type);
+    residual = read_params(attrs, "residual", ctx.dtype(4));
+    sum = read_params(attrs, "sum", type);
+    read_q_range(attrs, type, &q_min, &q_max, "sum");
+    residual_first = attrs.bounded("residual_first", 0, 0, 1) == 1;
+  }
+
+  DType type() const { return sum.type == Q8::u8 ? DType::u8 : DType::i8; }
+
+  /// Rows [m0, m1) of columns [n0, n1), rows `ld` apart, in place.
+  void add(uint8_t* c, const uint8_t* with, size_t ld, size_t m0, size_t m1, size_t n0, size_t n1) const {
+    const auto run = [&](size_t at, size_t count) {
+      if (residual_first) kernels.add(count, with + at, false, residual, c + at, false, y, sum, q_min, q_max, c + at);
+      else kernels.add(count, c + at, false, y, with + at, false, residual, sum, q_min, q_max, c + at);
+    };
+    if (n1 - n0 == ld) return run(m0 * ld, (m1 - m0) * ld);
+    for (size_t m = m0; m < m1; ++m) run(m * ld + n0, n1 - n0);
+  }
+};
+
 class QConv final : public ConvBase {
  public:
   explicit QConv(CreateContext& ctx)
       : ConvBase(ctx, DType::i8), gemm_(*ctx.kernels().gemm_q), dwconv_(*ctx.kernels().dwconv_q), q_(ctx, outputs_) {
+    if (ctx.has(4)) sum_.emplace(ctx, q_);
     const int8_t* w = ctx.constant(1, "weights").as<int8_t>();
     const size_t taps = static_cast<size_t>(this->taps());
     const size_t channels = static_cast<size_t>(group_channels_);
@@ -415,7 +452,11 @@ class QConv final : public ConvBase {
       const Shape& x = ctx.shape(0);
       static_cast<State&>(*ctx.state).winograd = winograd_->plan(winograd_problem(x[1], x[2]), static_cast<size_t>(x[0]), ctx);
     }
-    ctx.output(0, q_.y_type, y);
+    if (sum_.has_value()) {
+      ctx.expect(4, sum_->residual.type == Q8::u8 ? DType::u8 : DType::i8);
+      if (ctx.shape(4) != y) reject_shape("the residual " + ctx.shape(4).to_string() + " does not have the result's shape " + y.to_string());
+    }
+    ctx.output(0, sum_.has_value() ? sum_->type() : q_.y_type, y);
   }
 
   void run(RunContext& ctx) const override {
@@ -425,8 +466,14 @@ class QConv final : public ConvBase {
     const size_t element = size_of(q_.y_type);
     const size_t ld = static_cast<size_t>(outputs_);
     if (state.rows == 0) return;
+    const uint8_t* const residual = sum_.has_value() ? ctx.src<uint8_t>(4) : nullptr;
+    const auto add_all = [&] {
+      if (residual == nullptr) return;
+      parallel(ctx.pool(), state.rows, 1 + 16384 / ld, [&](size_t begin, size_t end, int) { sum_->add(ctx.dst<uint8_t>(0), residual, ld, begin, end, 0, ld); });
+    };
     if (winograd_.has_value()) {
       winograd_->run(state.winograd, x, q8_of(q_.x_type), q_.x_zp, y, q_.epilogue, ctx);
+      add_all();
       return;
     }
     if (depthwise_) {
@@ -444,10 +491,22 @@ class QConv final : public ConvBase {
       args.geometry = &state.taps.geometry;
       // Whole rows of the image: they share converted inputs.
       parallel(ctx.pool(), state.rows, std::max<size_t>(16, state.taps.geometry.out_w), [&](size_t begin, size_t end, int) { dwconv_.dwconv(args, begin, end); });
+      add_all();
       return;
     }
     for (size_t g = 0; g < static_cast<size_t>(groups_); ++g) {
       const size_t at = g * group_outputs();
+      // With a residual in chunks of rows, so that it is added while they are in the cache.
+      const auto tiles = [&](const auto& kernel) {
+        const size_t step = residual == nullptr ? state.rows : std::max<size_t>(1, kResidualBytes / ld / gemm_.m_step) * gemm_.m_step;
+        run_tiles(ctx.pool(), state.rows, group_outputs(), gemm_.m_step, gemm_.n_step, state.work, [&](size_t m0, size_t m1, size_t n0, size_t n1) {
+          for (size_t m = m0; m < m1; m += step) {
+            const size_t end = std::min(m + step, m1);
+            kernel(m, end, n0, n1);
+            if (residual != nullptr) sum_->add(ctx.dst<uint8_t>(0), residual, ld, m, end, at + n0, at + n1);
+          }
+        });
+      };
       if (state.pointwise) {
         GemmQArgs args;
         args.m = state.rows;
@@ -461,8 +520,7 @@ class QConv final : public ConvBase {
         args.c = y + at * element;
         args.ldc = ld;
         args.epilogue = q_.epilogue_at(at);
-        run_tiles(ctx.pool(), args.m, args.n, gemm_.m_step, gemm_.n_step, state.work,
-                  [&](size_t m0, size_t m1, size_t n0, size_t n1) { gemm_.gemm(args, m0, m1, n0, n1); });
+        tiles([&](size_t m0, size_t m1, size_t n0, size_t n1) { gemm_.gemm(args, m0, m1, n0, n1); });
         continue;
       }
       ConvQArgs args;
@@ -477,8 +535,7 @@ class QConv final : public ConvBase {
       args.c = y + at * element;
       args.ldc = ld;
       args.epilogue = q_.epilogue_at(at);
-      run_tiles(ctx.pool(), args.rows, args.n, gemm_.m_step, gemm_.n_step, state.work,
-                [&](size_t m0, size_t m1, size_t n0, size_t n1) { gemm_.conv(args, m0, m1, n0, n1); });
+      tiles([&](size_t m0, size_t m1, size_t n0, size_t n1) { gemm_.conv(args, m0, m1, n0, n1); });
     }
   }
 
@@ -497,9 +554,13 @@ class QConv final : public ConvBase {
     return algorithm == "auto" && problem.has_value() && choose_winograd_q(*problem, ctx.kernels().gemm_q->isa);
   }
 
+  // Results between which and their addition a residual passes through the cache.
+  static constexpr size_t kResidualBytes = 262144;
+
   const GemmQVariant& gemm_;
   const DwconvQVariant& dwconv_;
   QuantizedWeights q_;
+  std::optional<ResidualSum> sum_;
   std::optional<WinogradQWeights> winograd_;
   std::vector<uint8_t> zeros_;
   size_t stride_ = 0;
@@ -507,7 +568,7 @@ class QConv final : public ConvBase {
 
 class Gemm final : public Op {
  public:
-  explicit Gemm(CreateContext& ctx) : gemm_(*ctx.kernels().gemm_f32), clamp_(read_activation(ctx.attrs())) {
+  explicit Gemm(CreateContext& ctx) : gemm_(float_gemm(ctx)), clamp_(read_activation(ctx.attrs())) {
     const Constant& w = ctx.constant(1, "weights");
     if (w.type.dtype != DType::f32 || w.type.shape.rank() != 2) reject("the weights must be f32[N,K], they are " + w.type.to_string());
     n_ = static_cast<size_t>(w.type.shape[0]);
@@ -748,7 +809,7 @@ class ConvTranspose final : public Op {
 
 constexpr OpKind kOps[] = {
     {"cpu.conv", 2, 4, 1, 1, create_op<Conv>},
-    {"cpu.qconv", 4, 4, 1, 1, create_op<QConv>, 2},
+    {"cpu.qconv", 4, 5, 1, 1, create_op<QConv>, 2},
     {"cpu.gemm", 2, 4, 1, 1, create_op<Gemm>},
     {"cpu.qgemm", 4, 4, 1, 1, create_op<QGemm>, 2},
     {"cpu.conv_transpose", 2, 3, 1, 1, create_op<ConvTranspose>},

@@ -110,14 +110,6 @@ class Pool final : public Op {
   AverageQ q_;
 };
 
-QParams read_params(const Attrs& attrs, const char* scale, const char* zero_point, DType type) {
-  QParams params;
-  params.type = q8_of(type);
-  params.scale = read_scale(attrs, scale);
-  params.zp = read_zero_point(attrs, zero_point, type);
-  return params;
-}
-
 class QBinary final : public Op {
  public:
   explicit QBinary(CreateContext& ctx) : kernels_(*ctx.kernels().quantize) {
@@ -126,9 +118,9 @@ class QBinary final : public Op {
     a_type_ = ctx.dtype(0);
     b_type_ = ctx.dtype(1);
     y_type_ = read_y_type(attrs, a_type_, false);
-    a_ = read_params(attrs, "a_scale", "a_zp", a_type_);
-    b_ = read_params(attrs, "b_scale", "b_zp", b_type_);
-    y_ = read_params(attrs, "y_scale", "y_zp", y_type_);
+    a_ = read_params(attrs, "a", a_type_);
+    b_ = read_params(attrs, "b", b_type_);
+    y_ = read_params(attrs, "y", y_type_);
     read_q_range(attrs, y_type_, &q_min_, &q_max_);
   }
 
@@ -185,8 +177,8 @@ class Requantize final : public Op {
   explicit Requantize(CreateContext& ctx) : kernels_(*ctx.kernels().quantize) {
     x_type_ = ctx.dtype(0);
     y_type_ = read_y_type(ctx.attrs(), x_type_, false);
-    x_ = read_params(ctx.attrs(), "x_scale", "x_zp", x_type_);
-    y_ = read_params(ctx.attrs(), "y_scale", "y_zp", y_type_);
+    x_ = read_params(ctx.attrs(), "x", x_type_);
+    y_ = read_params(ctx.attrs(), "y", y_type_);
     read_q_range(ctx.attrs(), y_type_, &q_min_, &q_max_);
   }
   void prepare(PrepareContext& ctx) const override {

@@ -275,13 +275,17 @@ class Gemm final : public Op {
   /// y = alpha * y + beta * c.
   template <typename T>
   void finish(RunContext& ctx, const State& s, T* y) const {
-    const auto scaled = [](T v, double factor) { return factor == 1 ? v : static_cast<T>(v * static_cast<std::conditional_t<std::is_floating_point_v<T>, T, double>>(factor)); };
+    const auto scaled = [](T v, double factor) -> T {
+      if (factor == 1) return v;
+      if constexpr (std::is_floating_point_v<T>) return v * static_cast<T>(factor);
+      else return to_integer<T>(static_cast<double>(v) * factor);
+    };
     for (size_t i = 0; i < s.m * s.n; ++i) y[i] = scaled(y[i], alpha_);
     if (!ctx.has(2) || (s.row_bias && s.k != 0 && std::is_same_v<T, float>)) return;
     const T* c = ctx.src<T>(2);
     const size_t last = static_cast<size_t>(s.c.rank - 1);
     for_each_row(s.c, 1, 0, s.m * s.n / static_cast<size_t>(s.c.dims[last]), [&](int64_t at, const auto& offsets, int64_t length) {
-      for (int64_t i = 0; i < length; ++i) y[at + i] = static_cast<T>(y[at + i] + scaled(c[offsets[0] + i * s.c.strides[0][last]], beta_));
+      for (int64_t i = 0; i < length; ++i) y[at + i] = wrapping_add(y[at + i], scaled(c[offsets[0] + i * s.c.strides[0][last]], beta_));
     });
   }
 

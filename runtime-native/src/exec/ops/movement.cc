@@ -210,8 +210,8 @@ struct StridedCopy : OpState {
     const int64_t batch_stride = rank == 3 ? strides[0] : 0;
     const char* from = static_cast<const char*>(x) + start * static_cast<int64_t>(element);
     char* to = static_cast<char*>(y);
-    // Blocks of columns of the source are blocks of rows of the result.
-    const size_t block = 64;
+    // Blocks of columns of the source are blocks of rows of the result; wide ones where rows are few.
+    const size_t block = std::max<size_t>(64, kGrain / rows / 64 * 64);
     const size_t blocks = (cols + block - 1) / block;
     parallel(pool, batches * blocks, 1 + kGrain / (rows * block), [&](size_t begin, size_t end, int) {
       for (size_t k = begin; k < end; ++k) {

@@ -98,6 +98,7 @@ class LayerNorm final : public Op {
       (i == 1 ? state->scale : state->bias) = plan_broadcast(x, &operand, 1);
       state->direct = state->direct && ctx.shape(i) == inner;
     }
+    if (!ctx.wants(0)) reject("nobody wants the normalized tensor");
     ctx.output(0, DType::f32, x);
     ctx.output(1, DType::f32, statistics);
     ctx.output(2, DType::f32, statistics);
@@ -106,7 +107,12 @@ class LayerNorm final : public Op {
   }
   void run(RunContext& ctx) const override {
     const State& s = ctx.state<State>();
-    if (s.n == 0) return;
+    if (s.n == 0) {
+      for (int i = 1; i < 3; ++i) {
+        if (ctx.wants(i)) std::fill_n(ctx.dst<float>(i), s.rows, std::numeric_limits<float>::quiet_NaN());
+      }
+      return;
+    }
     float* y = ctx.dst<float>(0);
     parallel(ctx.pool(), s.rows, 1 + 4096 / s.n, [&](size_t begin, size_t end, int) {
       rows_.layer_norm(end - begin, s.n, ctx.src<float>(0) + begin * s.n, s.direct ? ctx.src<float>(1) : nullptr, s.direct && ctx.has(2) ? ctx.src<float>(2) : nullptr, epsilon_,

@@ -101,7 +101,7 @@ class Recurrent final : public Op {
     if (layout_ == 1) {
       float* turned = ctx.scratch<float>(s.x_at);
       for (size_t b = 0; b < s.batch; ++b) {
-        for (size_t t = 0; t < s.steps; ++t) std::memcpy(turned + (t * s.batch + b) * s.input, x + (b * s.steps + t) * s.input, s.input * sizeof(float));
+        for (size_t t = 0; t < s.steps && s.input != 0; ++t) std::memcpy(turned + (t * s.batch + b) * s.input, x + (b * s.steps + t) * s.input, s.input * sizeof(float));
       }
       x = turned;
     }

@@ -138,9 +138,9 @@ class Reduce final : public Op {
       }
       case ReduceKind::l1: return static_cast<T>(fold(0, [&](Sum a, T v) { return a + magnitude(v); }));
       case ReduceKind::sum_square: return static_cast<T>(fold(0, square));
-      case ReduceKind::l2: return static_cast<T>(std::sqrt(as_double(fold(0, square))));
+      case ReduceKind::l2: return from_double<T>(std::sqrt(as_double(fold(0, square))));
       case ReduceKind::prod: return static_cast<T>(fold(1, [](Sum a, T v) { return a * static_cast<Sum>(v); }));
-      case ReduceKind::log_sum: return static_cast<T>(std::log(as_double(fold(0, plus))));
+      case ReduceKind::log_sum: return from_double<T>(std::log(as_double(fold(0, plus))));
       case ReduceKind::max:
       case ReduceKind::min: {
         T best = kind_ == ReduceKind::max ? (is_float ? -std::numeric_limits<T>::infinity() : std::numeric_limits<T>::lowest())
@@ -155,12 +155,12 @@ class Reduce final : public Op {
         walk(s, x, [&](const T* v, int64_t n, int64_t step) {
           for (int64_t i = 0; i < n; ++i) top = nan_max(top, static_cast<double>(v[i * step]));
         });
-        if (!std::isfinite(top)) return static_cast<T>(top);
+        if (!std::isfinite(top)) return from_double<T>(top);
         double sum = 0;
         walk(s, x, [&](const T* v, int64_t n, int64_t step) {
           for (int64_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(v[i * step]) - top);
         });
-        return static_cast<T>(top + std::log(sum));
+        return from_double<T>(top + std::log(sum));
       }
     }
     return T{};
@@ -179,7 +179,7 @@ class Reduce final : public Op {
           at += static_cast<int64_t>(rest % static_cast<size_t>(s.kept_dims[a])) * s.kept_strides[a];
           rest /= static_cast<size_t>(s.kept_dims[a]);
         }
-        y[r] = reduce(s, x + at);
+        y[r] = reduce(s, s.count == 0 ? x : x + at);
       }
     });
   }

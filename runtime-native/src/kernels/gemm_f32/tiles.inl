@@ -13,9 +13,10 @@ struct TileRows {
   size_t tap0, tap1, from, to;
 };
 
-// acc[i][v] += sum over the block's k of A[i][k] * B[k][v]; one FMA chain per element, k ascending.
+// acc[i][v] += sum over the block's k of A[i][k] * B[k][v]; one FMA chain per element, k ascending. Meanwhile half a panel at `ahead` is asked for:
+// weights that are used next come from far away in one long stream.
 template <class V, int MR, int NV, bool Indirect>
-inline __attribute__((always_inline)) void multiply(const TileRows<Indirect, MR>& rows, const float* b, size_t panel_stride,
+inline __attribute__((always_inline)) void multiply(const TileRows<Indirect, MR>& rows, const float* b, const float* ahead, size_t panel_stride,
                                                     typename V::Reg (&acc)[MR][NV]) {
   constexpr int kPanelVectors = NV == 1 ? 1 : 2;
   constexpr size_t kStep = kPanelVectors * V::kWidth;
@@ -50,6 +51,8 @@ inline __attribute__((always_inline)) void multiply(const TileRows<Indirect, MR>
         typename V::Reg bv[NV];
 #pragma GCC unroll 16
         for (int v = 0; v < NV; ++v) bv[v] = V::load(panel_at(v));
+        prefetch_l2(ahead);
+        ahead += V::kWidth;
 #pragma GCC unroll 16
         for (int i = 0; i < MR; ++i) {
           const typename V::Reg av = V::broadcast(a[i] + k);
@@ -61,6 +64,9 @@ inline __attribute__((always_inline)) void multiply(const TileRows<Indirect, MR>
     }
   }
 }
+
+// Weights of so many floats stay in the second-level cache: then chunks of rows are also small enough that their results stay there until the last panel.
+constexpr size_t kNearFloats = 131072;
 
 // One block of k. Chains begin in the first block and rest in C between blocks.
 struct Block {
@@ -146,7 +152,7 @@ struct Problem {
 
 // Not inlined: next to the callers' values GCC 12 keeps one accumulator of 6 x 2 in memory, which halves the speed.
 template <class V, int MR, int NV, bool Indirect>
-__attribute__((noinline)) void tile(const Problem& p, const Block& block, size_t m, size_t n, size_t columns) {
+__attribute__((noinline)) void tile(const Problem& p, const Block& block, size_t m, size_t n, size_t columns, const float* ahead) {
   TileRows<Indirect, MR> rows;
   rows.zero = p.zero;
   rows.tap0 = block.tap0;
@@ -168,14 +174,15 @@ __attribute__((noinline)) void tile(const Problem& p, const Block& block, size_t
   }
   const size_t panel = (NV == 1 ? 1 : 2) * V::kWidth;
   const float* b = p.packed + n * p.k + block.k * panel;
+  for (int i = 0; i < MR; ++i) prefetch_to_write(p.c + (m + static_cast<size_t>(i)) * p.ldc + n, columns * sizeof(float));
   typename V::Reg acc[MR][NV];
   if (columns == static_cast<size_t>(NV) * V::kWidth) {
     begin<V, MR, NV, false>(*p.epilogue, block.first, m, n, columns, p.c, p.ldc, acc);
-    multiply<V, MR, NV, Indirect>(rows, b, panel * p.k, acc);
+    multiply<V, MR, NV, Indirect>(rows, b, ahead, panel * p.k, acc);
     end<V, MR, NV, false>(*p.epilogue, block.last, m, n, columns, p.c, p.ldc, acc);
   } else {
     begin<V, MR, NV, true>(*p.epilogue, block.first, m, n, columns, p.c, p.ldc, acc);
-    multiply<V, MR, NV, Indirect>(rows, b, panel * p.k, acc);
+    multiply<V, MR, NV, Indirect>(rows, b, ahead, panel * p.k, acc);
     end<V, MR, NV, true>(*p.epilogue, block.last, m, n, columns, p.c, p.ldc, acc);
   }
 }
@@ -183,11 +190,11 @@ __attribute__((noinline)) void tile(const Problem& p, const Block& block, size_t
 // Takes up to `rows` rows, and says how many: all of them up to 8 rows, above 8 those that a full tile leaves in two steps (fewer
 // tiles to compile).
 template <class V, int MR, int NV, bool Indirect>
-size_t tile_of_rows(const Problem& p, const Block& block, size_t rows, size_t m, size_t n, size_t columns) {
+size_t tile_of_rows(const Problem& p, const Block& block, size_t rows, size_t m, size_t n, size_t columns, const float* ahead) {
   if constexpr (MR > 1) {
-    if (rows < static_cast<size_t>(MR)) return tile_of_rows<V, (MR > 8 ? 8 : MR - 1), NV, Indirect>(p, block, rows, m, n, columns);
+    if (rows < static_cast<size_t>(MR)) return tile_of_rows<V, (MR > 8 ? 8 : MR - 1), NV, Indirect>(p, block, rows, m, n, columns, ahead);
   }
-  tile<V, MR, NV, Indirect>(p, block, m, n, columns);
+  tile<V, MR, NV, Indirect>(p, block, m, n, columns, ahead);
   return MR;
 }
 
@@ -197,17 +204,42 @@ constexpr size_t kBlockDepth = 1024;
 // Floats of A that a chunk of rows reads in one block: they stay in the second-level cache while all panels pass.
 constexpr size_t kChunkFloats = 65536;
 
-// One block of k for rows [m0, m1), all panels.
+// Rows of the next tile: a full one, but no small remainder, whose multiplications would not hide the loads of the weights.
+template <int MR>
+size_t rows_of_tile(size_t left) {
+  if (MR > 8 && left > MR && left < MR + 4) return 8;
+  return smaller(left, MR);
+}
+
+// One block of k for rows [m0, m1), all panels. The two tiles of rows after each other ask for the halves of the panel behind, whatever comes then for
+// these again.
 template <class V, int MR, bool Indirect>
 void compute_block(const Problem& p, const Block& block, size_t m0, size_t m1, size_t n0, size_t n1) {
   constexpr size_t kPanel = 2 * V::kWidth;
+  const size_t depth = (block.tap1 - block.tap0) * (block.to - block.from);
   for (size_t n = n0; n < n1; n += kPanel) {
     const size_t columns = smaller(n1 - n, kPanel);
-    for (size_t m = m0; m < m1;) {
-      m += columns > V::kWidth ? tile_of_rows<V, MR, 2, Indirect>(p, block, m1 - m, m, n, columns)
-                               : tile_of_rows<V, MR, 1, Indirect>(p, block, m1 - m, m, n, columns);
+    const bool whole = n + 2 * kPanel <= n1;
+    const float* const next = p.packed + (whole ? n + kPanel : n) * p.k + block.k * (columns > V::kWidth ? kPanel : V::kWidth);
+    bool second = false;
+    for (size_t m = m0; m < m1; second = !second) {
+      const size_t rows = rows_of_tile<MR>(m1 - m);
+      const float* const ahead = next + (second && whole ? depth * V::kWidth : 0);
+      m += columns > V::kWidth ? tile_of_rows<V, MR, 2, Indirect>(p, block, rows, m, n, columns, ahead)
+                               : tile_of_rows<V, MR, 1, Indirect>(p, block, rows, m, n, columns, ahead);
     }
   }
+}
+
+// The same where rows lie a multiple of a page apart: so many of them fall into one set of the first-level cache that they push each other out, unless
+// the tile is lower.
+constexpr size_t kPage = 4096;
+template <class V, int MR, bool Indirect>
+void compute_rows(const Problem& p, const Block& block, size_t m0, size_t m1, size_t n0, size_t n1) {
+  if constexpr (!Indirect && MR > 8) {
+    if (p.lda * sizeof(float) % kPage == 0) return compute_block<V, 8, Indirect>(p, block, m0, m1, n0, n1);
+  }
+  compute_block<V, MR, Indirect>(p, block, m0, m1, n0, n1);
 }
 
 // MR: rows of the full tile.
@@ -218,11 +250,11 @@ void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
   // Few rows give too few independent chains to hide the FMA's latency, so take several panels at once.
   while (m1 - m0 <= 2 && m0 < m1 && n1 - n0 >= 2 * kPanel) {
     if (m1 - m0 == 1 && n1 - n0 >= 4 * kPanel) {
-      tile<V, 1, 8, Indirect>(p, all, m0, n0, 4 * kPanel);
+      tile<V, 1, 8, Indirect>(p, all, m0, n0, 4 * kPanel, p.packed);
       n0 += 4 * kPanel;
     } else {
-      if (m1 - m0 == 1) tile<V, 1, 4, Indirect>(p, all, m0, n0, 2 * kPanel);
-      else tile<V, 2, 4, Indirect>(p, all, m0, n0, 2 * kPanel);
+      if (m1 - m0 == 1) tile<V, 1, 4, Indirect>(p, all, m0, n0, 2 * kPanel, p.packed);
+      else tile<V, 2, 4, Indirect>(p, all, m0, n0, 2 * kPanel, p.packed);
       n0 += 2 * kPanel;
     }
   }
@@ -232,13 +264,14 @@ void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
   const size_t piece = pieces == 0 ? 0 : (p.channels + pieces - 1) / pieces;
   const size_t taps = blocks == 1 ? p.taps : pieces > 1 ? 1 : (p.taps + blocks - 1) / blocks;
   // Chunks of equal size: a small last one would pass over all of B for a few rows.
-  const size_t most = kChunkFloats / ((Indirect ? piece : taps * piece) + 1) + MR;
+  size_t most = kChunkFloats / ((Indirect ? piece : taps * piece) + 1) + MR;
+  if (n0 < n1 && p.k * (n1 - n0) <= kNearFloats) most = smaller(most, kChunkFloats / (n1 - n0) + 4 * MR);
   const size_t chunks = (m1 - m0 + most - 1) / most;
   const size_t chunk = chunks == 0 ? MR : round_up((m1 - m0 + chunks - 1) / chunks, MR);
   for (size_t mc = m0; mc < m1; mc += chunk) {
     const size_t mc_end = smaller(mc + chunk, m1);
     if (blocks == 1) {
-      compute_block<V, MR, Indirect>(p, all, mc, mc_end, n0, n1);
+      compute_rows<V, MR, Indirect>(p, all, mc, mc_end, n0, n1);
       continue;
     }
     for (size_t t = 0; t < p.taps; t += taps) {
@@ -251,7 +284,7 @@ void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
         block.k = t * p.channels + c;
         block.first = block.k == 0;
         block.last = block.tap1 == p.taps && block.to == p.channels;
-        compute_block<V, MR, Indirect>(p, block, mc, mc_end, n0, n1);
+        compute_rows<V, MR, Indirect>(p, block, mc, mc_end, n0, n1);
       }
     }
   }

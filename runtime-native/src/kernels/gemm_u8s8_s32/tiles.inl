@@ -13,6 +13,8 @@ template <class V>
 constexpr size_t kChunkElements = kBufferElements<V> / 2;
 // Bytes of A in a chunk of rows that are read in place: they stay in the second-level cache while all panels pass.
 constexpr size_t kChunkBytes = 262144;
+// Weights of so many bytes stay in the first-level cache: rows then pass in small chunks, so that results are written while their lines are near.
+constexpr size_t kNearBytes = 24576, kNearTiles = 8;
 // Convolutions with fewer channels are gathered: finding a tap would cost more than its few multiplications.
 constexpr size_t kLeastChannels = 8;
 
@@ -64,17 +66,18 @@ void gather(const Problem& p, size_t m, size_t k0, size_t k1, typename V::Elemen
   while (dst < end) *dst++ = 0;
 }
 
-// scratch[i][j] (+)= sum over the depth. Rows lie `lda` elements apart; or, Indirect, are found by taps for rows [m, m + MR) of the problem.
+// scratch[i][j] (+)= sum over the depth, or narrow.add[j] += it, to end in 8 bits. Rows lie `lda` elements apart; or, Indirect, are found by taps for rows [m, m + MR) of the problem.
+// Meanwhile the bytes at `ahead`, half a panel, are asked for: weights that are used next come from far away in one long stream.
 // Not inlined, so that all accumulators stay in registers.
 template <class V, int MR, int NV, bool Indirect>
-__attribute__((noinline)) void tile(const Problem& p, size_t m, const typename V::Element* a, size_t lda, const int8_t* b, size_t depth, bool accumulate,
-                                    int32_t* scratch, const NarrowTile& narrow) {
+__attribute__((noinline)) void tile(const Problem& p, size_t m, const typename V::Element* a, size_t lda, const int8_t* b, const int8_t* ahead, size_t depth,
+                                    bool accumulate, int32_t* scratch, const NarrowTile& narrow) {
   typename V::Reg acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
-      acc[i][v] = accumulate ? V::load(scratch + static_cast<size_t>(i * 2 + v) * V::kWidth) : V::zero();
+      acc[i][v] = accumulate ? V::load(scratch + static_cast<size_t>(i * 2 + v) * V::kWidth) : narrow.bytes != 0 ? V::load(narrow.add + static_cast<size_t>(v) * V::kWidth) : V::zero();
     }
   }
   if constexpr (Indirect) {
@@ -101,6 +104,8 @@ __attribute__((noinline)) void tile(const Problem& p, size_t m, const typename V
 #pragma GCC unroll 4
         for (int v = 0; v < NV; ++v) bv[v] = V::load_b(b + static_cast<size_t>(v) * V::kWidth * V::kGranule);
         b += static_cast<size_t>(NV) * V::kWidth * V::kGranule;
+        prefetch_l2(ahead);
+        ahead += V::kWidth * V::kGranule;
 #pragma GCC unroll 16
         for (int i = 0; i < MR; ++i) {
           const typename V::Reg av = V::broadcast_a(row[i] + k);
@@ -115,6 +120,8 @@ __attribute__((noinline)) void tile(const Problem& p, size_t m, const typename V
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) bv[v] = V::load_b(b + static_cast<size_t>(v) * V::kWidth * V::kGranule);
       b += static_cast<size_t>(NV) * V::kWidth * V::kGranule;
+      prefetch_l2(ahead);
+      ahead += V::kWidth * V::kGranule;
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i) {
         const typename V::Reg av = V::broadcast_a(a + static_cast<size_t>(i) * lda);
@@ -125,41 +132,43 @@ __attribute__((noinline)) void tile(const Problem& p, size_t m, const typename V
     }
   }
   if constexpr (NV == 2) {
-    if (narrow.multiplier != nullptr) {
+    if (narrow.bytes == 1) {
       V::template finish_tile<MR>(acc, narrow);
       return;
     }
   }
+  int32_t* const to = narrow.bytes == 4 ? reinterpret_cast<int32_t*>(narrow.c) : scratch;
+  const size_t step = narrow.bytes == 4 ? narrow.row_bytes / 4 : 2 * V::kWidth;
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
 #pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) V::store(scratch + static_cast<size_t>(i * 2 + v) * V::kWidth, acc[i][v]);
+    for (int v = 0; v < NV; ++v) V::store(to + static_cast<size_t>(i) * step + static_cast<size_t>(v) * V::kWidth, acc[i][v]);
   }
 }
 
 // Takes up to `rows` rows, and says how many: all of them up to 8 rows, above 8 those that a full tile leaves in two steps (fewer
 // tiles to compile).
 template <class V, int MR, int NV, bool Indirect>
-size_t tile_of_rows(size_t rows, const Problem& p, size_t m, const typename V::Element* a, size_t lda, const int8_t* b, size_t depth, bool accumulate,
-                    int32_t* scratch, const NarrowTile& narrow) {
+size_t tile_of_rows(size_t rows, const Problem& p, size_t m, const typename V::Element* a, size_t lda, const int8_t* b, const int8_t* ahead, size_t depth,
+                    bool accumulate, int32_t* scratch, const NarrowTile& narrow) {
   if constexpr (MR > 1) {
     if (rows < static_cast<size_t>(MR)) {
-      return tile_of_rows<V, (MR > 8 ? 8 : MR - 1), NV, Indirect>(rows, p, m, a, lda, b, depth, accumulate, scratch, narrow);
+      return tile_of_rows<V, (MR > 8 ? 8 : MR - 1), NV, Indirect>(rows, p, m, a, lda, b, ahead, depth, accumulate, scratch, narrow);
     }
   }
-  tile<V, MR, NV, Indirect>(p, m, a, lda, b, depth, accumulate, scratch, narrow);
+  tile<V, MR, NV, Indirect>(p, m, a, lda, b, ahead, depth, accumulate, scratch, narrow);
   return MR;
 }
 
 // One register tile of columns for `rows` <= kRows rows.
 template <class V, bool Indirect>
-inline void multiply(size_t rows, size_t columns, const Problem& p, size_t m, const typename V::Element* a, size_t lda, const int8_t* b, size_t depth,
-                     bool accumulate, int32_t* scratch, NarrowTile narrow) {
+inline void multiply(size_t rows, size_t columns, const Problem& p, size_t m, const typename V::Element* a, size_t lda, const int8_t* b, const int8_t* ahead,
+                     size_t depth, bool accumulate, int32_t* scratch, NarrowTile narrow) {
   for (size_t i = 0; i < rows;) {
     const typename V::Element* from = Indirect ? nullptr : a + i * lda;
     int32_t* const to = scratch + i * 2 * V::kWidth;
-    const size_t taken = columns > V::kWidth ? tile_of_rows<V, V::kRows, 2, Indirect>(rows - i, p, m + i, from, lda, b, depth, accumulate, to, narrow)
-                                             : tile_of_rows<V, V::kRows, 1, Indirect>(rows - i, p, m + i, from, lda, b, depth, accumulate, to, narrow);
+    const size_t taken = columns > V::kWidth ? tile_of_rows<V, V::kRows, 2, Indirect>(rows - i, p, m + i, from, lda, b, ahead, depth, accumulate, to, narrow)
+                                             : tile_of_rows<V, V::kRows, 1, Indirect>(rows - i, p, m + i, from, lda, b, ahead, depth, accumulate, to, narrow);
     i += taken;
     narrow.c += taken * narrow.row_bytes;
   }
@@ -181,15 +190,48 @@ inline void column_terms(const Problem& p, size_t n, size_t columns, int32_t* ad
   }
 }
 
-// Whole panels of finite multipliers end in the tile itself.
+// Whole panels of s32, or of 8 bits with finite multipliers, end in the tile itself.
 template <class V>
-inline NarrowTile whole_panel(const EpilogueQ& e, bool finite, size_t n, size_t columns, const int32_t* add, size_t row_bytes) {
-  if (!finite || columns != 2 * V::kWidth || (e.out != QOut::u8 && e.out != QOut::s8)) return {};
-  NarrowTile t = narrow_tile(e);
-  t.multiplier = e.multiplier + n;
+inline NarrowTile whole_panel(const EpilogueQ& e, Multipliers kind, size_t n, size_t columns, const int32_t* add, size_t row_bytes) {
+  const bool wide = e.out == QOut::s32;
+  if (columns != 2 * V::kWidth || e.out == QOut::f32 || (!wide && kind == Multipliers::any)) return {};
+  NarrowTile t = narrow_tile(e, kind);
+  t.bytes = wide ? 4 : 1;
+  t.multiplier = wide ? nullptr : e.multiplier + n;
   t.add = add;
   t.row_bytes = row_bytes;
   return t;
+}
+
+// What the steps of a panel prefetch: the two steps after each other the halves of the panel behind it, whatever comes then these again.
+template <class V>
+class Ahead {
+ public:
+  Ahead(const Problem& p, size_t n, size_t n1, size_t depth) {
+    constexpr size_t kPanel = 2 * V::kWidth;
+    const size_t next = n + kPanel < n1 ? n + kPanel : n;
+    first_ = p.panels + next * depth;
+    second_ = first_ + depth * V::kWidth;
+    if (n1 - next < kPanel) second_ = first_;
+  }
+  const int8_t* next() {
+    const int8_t* const now = first_;
+    first_ = second_;
+    second_ = now;
+    return now;
+  }
+
+ private:
+  const int8_t* first_;
+  const int8_t* second_;
+};
+
+// Rows of the next step: a full tile, but no small remainder, whose multiplications would not hide the loads of the weights.
+template <class V>
+size_t rows_of_step(size_t left) {
+  constexpr size_t kRows = static_cast<size_t>(V::kRows);
+  if (kRows > 8 && left > kRows && left < kRows + 4) return 8;
+  return smaller(left, kRows);
 }
 
 // u8 rows that are multiplied where they stand.
@@ -199,8 +241,9 @@ void compute_in_place(const Problem& p, size_t m0, size_t m1, size_t n0, size_t 
   const EpilogueQ& e = *p.epilogue;
   const EpilogueRegs regs = epilogue_regs(e);
   const size_t bytes = e.out == QOut::u8 || e.out == QOut::s8 ? 1 : 4;
-  const bool finite = e.out != QOut::s32 && all_finite(e.multiplier + n0, n1 - n0);
-  const size_t chunk = round_up(kChunkBytes / (p.channels + 1) + 1, kRows);
+  const Multipliers multipliers = e.out == QOut::s32 ? Multipliers::any : classify(e.multiplier + n0, n1 - n0);
+  const bool finite = multipliers != Multipliers::any;
+  const size_t chunk = p.k * (n1 - n0) <= kNearBytes ? kNearTiles * kRows : round_up(kChunkBytes / (p.channels + 1) + 1, kRows);
   alignas(64) int32_t scratch[kRows * kPanel];
   alignas(64) int32_t add[kPanel];
   for (size_t mc = m0; mc < m1; mc += chunk) {
@@ -209,13 +252,16 @@ void compute_in_place(const Problem& p, size_t m0, size_t m1, size_t n0, size_t 
       const size_t columns = smaller(n1 - n, kPanel);
       const int8_t* b = p.panels + n * p.k;
       column_terms<V>(p, n, columns, add);
-      NarrowTile narrow = whole_panel<V>(e, finite, n, columns, add, p.ldc * bytes);
-      for (size_t m = mc; m < mc_end; m += kRows) {
-        const size_t rows = smaller(mc_end - m, kRows);
+      NarrowTile narrow = whole_panel<V>(e, multipliers, n, columns, add, p.ldc * bytes);
+      Ahead<V> ahead(p, n, n1, p.k);
+      for (size_t m = mc, rows; m < mc_end; m += rows) {
+        rows = rows_of_step<V>(mc_end - m);
         uint8_t* const c = p.c + (m * p.ldc + n) * bytes;
         narrow.c = c;
-        multiply<V, Indirect>(rows, columns, p, m, Indirect ? nullptr : reinterpret_cast<const typename V::Element*>(p.base) + m * p.lda, p.lda, b, p.k, false, scratch, narrow);
-        if (narrow.multiplier == nullptr) V::finish_rows(e, regs, finite, n, columns, rows, scratch, kPanel, add, c, p.ldc * bytes);
+        for (size_t i = 0; i < rows; ++i) prefetch_to_write(c + i * p.ldc * bytes, kPanel * bytes);
+        multiply<V, Indirect>(rows, columns, p, m, Indirect ? nullptr : reinterpret_cast<const typename V::Element*>(p.base) + m * p.lda, p.lda, b, ahead.next(), p.k, false,
+                              scratch, narrow);
+        if (narrow.bytes == 0) V::finish_rows(e, regs, finite, n, columns, rows, scratch, kPanel, add, c, p.ldc * bytes);
       }
     }
   }
@@ -241,7 +287,8 @@ void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
   if (chunk < kRows) chunk = kRows;
   if (chunk > 16 * kRows) chunk = 16 * kRows;
 
-  const bool finite = e.out != QOut::s32 && all_finite(e.multiplier + n0, n1 - n0);
+  const Multipliers multipliers = e.out == QOut::s32 ? Multipliers::any : classify(e.multiplier + n0, n1 - n0);
+  const bool finite = multipliers != Multipliers::any;
   alignas(64) typename V::Element buffer[kBufferElements<V>];
   alignas(64) int32_t scratch[kRows * kPanel];
   alignas(64) int32_t add[kPanel];
@@ -255,22 +302,24 @@ void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
       const size_t columns = smaller(n1 - n, kPanel);
       const int8_t* b = p.panels + n * depth;
       column_terms<V>(p, n, columns, add);
-      NarrowTile narrow = whole ? whole_panel<V>(e, finite, n, columns, add, p.ldc * bytes) : NarrowTile{};
-      for (size_t i = 0; i < mc_rows; i += kRows) {
-        const size_t rows = smaller(mc_rows - i, kRows);
+      NarrowTile narrow = whole ? whole_panel<V>(e, multipliers, n, columns, add, p.ldc * bytes) : NarrowTile{};
+      Ahead<V> ahead(p, n, n1, depth);
+      for (size_t i = 0, rows; i < mc_rows; i += rows) {
+        rows = rows_of_step<V>(mc_rows - i);
         uint8_t* const c = p.c + ((mc + i) * p.ldc + n) * bytes;
         narrow.c = c;
+        for (size_t r = 0; r < rows; ++r) prefetch_to_write(c + r * p.ldc * bytes, kPanel * bytes);
         if (whole) {
-          multiply<V, false>(rows, columns, p, 0, buffer + i * depth, depth, b, depth, false, scratch, narrow);
+          multiply<V, false>(rows, columns, p, 0, buffer + i * depth, depth, b, ahead.next(), depth, false, scratch, narrow);
         } else {
           const size_t width = columns > V::kWidth ? kPanel : V::kWidth;
           for (size_t k = 0; k < depth; k += piece) {
             const size_t length = smaller(piece, depth - k);
             for (size_t r = 0; r < rows; ++r) gather<V, Indirect>(p, mc + i + r, k, smaller(k + length, p.k), buffer + r * length);
-            multiply<V, false>(rows, columns, p, 0, buffer, length, b + k * width, length, k != 0, scratch, narrow);
+            multiply<V, false>(rows, columns, p, 0, buffer, length, b + k * width, b + k * width, length, k != 0, scratch, narrow);
           }
         }
-        if (narrow.multiplier == nullptr) V::finish_rows(e, regs, finite, n, columns, rows, scratch, kPanel, add, c, p.ldc * bytes);
+        if (narrow.bytes == 0) V::finish_rows(e, regs, finite, n, columns, rows, scratch, kPanel, add, c, p.ldc * bytes);
       }
     }
   }

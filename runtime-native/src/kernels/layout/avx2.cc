@@ -1,4 +1,4 @@
-// AVX2: 8 x 8 blocks of 4-byte elements in registers; other sizes and edges in plain blocks.
+// AVX2: 8 x 8 blocks of 4-byte elements in registers, three planes of bytes; other sizes and edges in plain blocks.
 #include "../simd.h"
 #include "layout.h"
 
@@ -47,9 +47,39 @@ void transpose_4(size_t rows, size_t cols, const float* x, size_t ldx, float* y,
   plain(rows - full_rows, cols, x + full_rows * ldx, ldx, y + full_rows, ldy);
 }
 
+// [third of 48 bytes][plane]: which byte of the plane comes there, or none.
+struct Spread {
+  uint8_t at[3][3][16];
+  constexpr Spread() : at() {
+    for (int i = 0; i < 48; ++i) {
+      for (int plane = 0; plane < 3; ++plane) at[i / 16][plane][i % 16] = i % 3 == plane ? static_cast<uint8_t>(i / 3) : 0x80;
+    }
+  }
+};
+alignas(16) constexpr Spread kSpread;
+
+// Three planes of bytes, as a picture has them, to pixels: 16 at a time, each plane's bytes spread by a shuffle over the 48 that come of it.
+void interleave_3(size_t cols, const uint8_t* x, size_t ldx, uint8_t* y) {
+  const auto load = [](const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); };
+  size_t j = 0;
+  for (; j + 16 <= cols; j += 16) {
+    const __m128i a = load(x + j), b = load(x + ldx + j), c = load(x + 2 * ldx + j);
+    for (size_t third = 0; third < 3; ++third) {
+      const auto part = [&](__m128i v, size_t plane) { return _mm_shuffle_epi8(v, load(kSpread.at[third][plane])); };
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(y + 3 * j + 16 * third), _mm_or_si128(part(a, 0), _mm_or_si128(part(b, 1), part(c, 2))));
+    }
+  }
+  plain(3, cols - j, x + j, ldx, y + 3 * j, 3);
+}
+
+void transpose_1(size_t rows, size_t cols, const uint8_t* x, size_t ldx, uint8_t* y, size_t ldy) {
+  if (rows == 3 && ldy == 3) interleave_3(cols, x, ldx, y);
+  else plain(rows, cols, x, ldx, y, ldy);
+}
+
 void transpose(size_t element_bytes, size_t rows, size_t cols, const void* x, size_t ldx, void* y, size_t ldy) {
   switch (element_bytes) {
-    case 1: return plain(rows, cols, static_cast<const uint8_t*>(x), ldx, static_cast<uint8_t*>(y), ldy);
+    case 1: return transpose_1(rows, cols, static_cast<const uint8_t*>(x), ldx, static_cast<uint8_t*>(y), ldy);
     case 2: return plain(rows, cols, static_cast<const uint16_t*>(x), ldx, static_cast<uint16_t*>(y), ldy);
     case 4: return transpose_4(rows, cols, static_cast<const float*>(x), ldx, static_cast<float*>(y), ldy);
     default: return plain(rows, cols, static_cast<const uint64_t*>(x), ldx, static_cast<uint64_t*>(y), ldy);

@@ -5,13 +5,7 @@ import { attrs } from "../_attrs.js";
 import { mapTensors, need } from "../_eval.js";
 import { broadcast, checked, elementsOf, needElem, one, unknown } from "../_infer.js";
 import { eightBit } from "./_nhwc.js";
-import { checkParams, limits, params, result, resultType, scaleOf, toQ, zeroOf } from "./_q.js";
-
-/** Scale and zero point of one operand. */
-export interface Steps {
-  readonly scale: number;
-  readonly zero: number;
-}
+import { checkParams, limits, params, result, resultType, type Steps, stepsOf, toQ } from "./_q.js";
 
 /** @param real gives the function from stored a and b to the f32 result in steps of y's scale, its zero point included or (`addZero`) to be added after rounding */
 export function quantizedBinary<K extends string>(
@@ -41,9 +35,8 @@ export function quantizedBinary<K extends string>(
     evaluate(op: Op, inputs) {
       const [a, b] = [need(inputs, 0), need(inputs, 1)];
       const type = resultType(op, a.type);
-      const steps = (name: string): Steps => ({ scale: scaleOf(op, name), zero: zeroOf(op, name) });
-      const y = steps("y");
-      const f = real({ a: steps("a"), b: steps("b"), y });
+      const y = stepsOf(op, "y");
+      const f = real({ a: stepsOf(op, "a"), b: stepsOf(op, "b"), y });
       const clamp = limits(op, type);
       return [mapTensors([a, b], type, (u, v) => toQ(f(u as number, v as number), addZero ? y.zero : 0, clamp))];
     },

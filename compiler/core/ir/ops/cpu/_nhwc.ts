@@ -1,8 +1,8 @@
 /** What the channels-last kinds share. Operand and attribute contract: runtime-native/README.md. */
 import { z } from "zod";
-import { nums } from "../../graph.js";
+import { nums, type Op } from "../../graph.js";
 import type { InferContext, Inferred } from "../../op.js";
-import { type Tensor, toNumbers } from "../../tensor.js";
+import { fromNumbers, type Tensor, toNumbers } from "../../tensor.js";
 import type { Dim, ElementType, Shape } from "../../types.js";
 import { float, int, ints } from "../_attrs.js";
 import { stridesOf, walk } from "../_eval.js";
@@ -14,6 +14,9 @@ export const activation = {
   clip_min: float.optional(),
   clip_max: float.optional(),
 };
+
+/** What operands are rounded to before they are multiplied; sums are f32. */
+export const precision = { precision: z.enum(["f32", "bf16"]).optional() };
 
 export const spatial = { strides: ints.optional(), dilations: ints.optional(), pads: ints.optional() };
 
@@ -40,6 +43,8 @@ function permute(t: Flat, perm: readonly number[]): Flat {
 }
 
 export const flat = (t: Tensor): Flat => ({ dims: t.dims, data: toNumbers(t) });
+/** An operand of a product in the precision of the op. */
+export const operand = (op: Op, t: Tensor): Flat => flat(op.attrs["precision"] === "bf16" ? fromNumbers("bf16", t.dims, toNumbers(t)) : t);
 /** NHWC to NCHW; also [O, kh, kw, C/g] to [O, C/g, kh, kw]. */
 export const channelsFirst = (t: Flat): Flat => permute(t, [0, 3, 1, 2]);
 export const channelsLast = (t: Flat): Flat => permute(t, [0, 2, 3, 1]);

@@ -18,13 +18,33 @@ export const result = { ...params("y"), q_min: int.optional(), q_max: int.option
 export const scaleOf = (op: { readonly attrs: Op["attrs"] }, name: string): number => f(num(op, `${name}_scale`, 1));
 export const zeroOf = (op: { readonly attrs: Op["attrs"] }, name: string): number => num(op, `${name}_zp`, 0);
 
+/** Scale and zero point of one tensor. */
+export interface Steps {
+  readonly scale: number;
+  readonly zero: number;
+}
+export const stepsOf = (op: { readonly attrs: Op["attrs"] }, name: string): Steps => ({ scale: scaleOf(op, name), zero: zeroOf(op, name) });
+
+/** One rounding: the product of a 24-bit and an 8-bit number is exact in f64, and so is its sum with an f32 unless they are 2^29 apart. */
+const fma = (a: number, b: number, c: number): number => f(a * b + c);
+
+/**
+ * `a · ra + (b · rb + c)` by two fused multiply-adds, with `ra = a_scale / y_scale` and `c = y_zp - (a_zp · ra + b_zp · rb)`: the order and the roundings of
+ * ONNX Runtime's QLinearAdd on x86, so that both give the same bytes.
+ */
+export function addition({ a, b, y }: { readonly a: Steps; readonly b: Steps; readonly y: Steps }): (u: number, v: number) => number {
+  const [ra, rb] = [f(f(a.scale) / f(y.scale)), f(f(b.scale) / f(y.scale))];
+  const c = f(y.zero - fma(ra, a.zero, f(rb * b.zero)));
+  return (u, v) => fma(u, ra, fma(v, rb, c));
+}
+
 /** Element type of the result: `y_type`, else that of operand 0. */
 export const resultType = (op: { readonly attrs: Op["attrs"] }, x: ElementType): ElementType => str(op, "y_type", x) as ElementType;
 
-/** Clamps to [q_min, q_max], by default the type's range. */
-export function limits(op: { readonly attrs: Op["attrs"] }, type: ElementType): (v: number) => number {
+/** Clamps to [q_min, q_max], or of another name, by default the type's range. */
+export function limits(op: { readonly attrs: Op["attrs"] }, type: ElementType, name = "q"): (v: number) => number {
   const [low, high] = integerRange(type);
-  const [a, b] = [num(op, "q_min", low), num(op, "q_max", high)];
+  const [a, b] = [num(op, `${name}_min`, low), num(op, `${name}_max`, high)];
   return (v) => Math.min(b, Math.max(a, v));
 }
 

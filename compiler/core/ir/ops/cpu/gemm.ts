@@ -4,13 +4,13 @@ import { attrs } from "../_attrs.js";
 import { activate } from "../_elementwise.js";
 import { need } from "../_eval.js";
 import { elementsOf, needElem } from "../_infer.js";
-import { activation, rowProduct } from "./_nhwc.js";
+import { activation, operand, precision, rowProduct } from "./_nhwc.js";
 
 /** Each row of w is one output feature. */
 export const cpuGemm = defineOp({
   kind: "cpu.gemm",
   summary: "x f32 [..., K] times w [N, K] transposed, bias [N]?, residual [..., N]?",
-  attrs: attrs(activation),
+  attrs: attrs({ ...activation, ...precision }),
   inputs: [2, 4],
   outputs: [1, 1],
   infer(ctx) {
@@ -21,7 +21,7 @@ export const cpuGemm = defineOp({
   evaluate(op, inputs) {
     const [x, w] = [need(inputs, 0), need(inputs, 1)];
     const [n, k] = w.dims as [number, number];
-    const [xv, wv] = [toNumbers(x), toNumbers(w)];
+    const [xv, wv] = [operand(op, x).data, operand(op, w).data];
     const [bias, residual] = [2, 3].map((i) => (inputs[i] == null ? null : toNumbers(need(inputs, i))));
     const rows = k === 0 ? x.dims.slice(0, -1).reduce((a, b) => a * b, 1) : xv.length / k;
     const y = new Float64Array(rows * n);

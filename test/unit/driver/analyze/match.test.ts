@@ -224,3 +224,35 @@ out %d`;
   const [scaled, wanted] = [await run(pair.source), await run(compressed)];
   for (const name of ["x.aligned", "d"]) near(scaled[name], wanted[name], 3);
 });
+
+it("what the pass equalize scales is compared with the source scaled alike, through residual adds and depthwise products", async () => {
+  const text = `in %x : f32[N, 2, 4, 4]
+const %w1 : f32[4, 2, 3, 3] = random(1)
+%a = conv %x, %w1 {pads=[1,1,1,1]} @"a"
+%r = relu %a @"r"
+const %w2 : f32[4, 1, 3, 3] = random(2)
+%d = conv %r, %w2 {pads=[1,1,1,1], group=4} @"d"
+%s = add %d, %r @"s"
+%t = relu %s @"t"
+const %w3 : f32[2, 4, 1, 1] = dense [9, 1, 0.1, 3, -4, 2, 0.2, 0.01]
+%y = conv %t, %w3 @"y"
+out %y`;
+  const compressed = graphOf(text);
+  await runPipeline(compressed, [{ pass: findPass("equalize") as PassDefinition, options: {} }], { verify: "off" });
+  const pair = await pairModels(graphOf(text), compressed);
+  expect(pair.unmatched).toEqual([]);
+  expect(pair.equalized.length).toBeGreaterThan(0);
+  const x = f32(
+    [1, 2, 4, 4],
+    Array.from({ length: 32 }, (_, i) => Math.sin(i)),
+  );
+  const run = async (g: Graph) => {
+    const session = await nativeExecutor().prepare(g, { keep: ["r", "t"] });
+    const out = await session.run({ x });
+    session.dispose();
+    return out;
+  };
+  const [scaled, wanted, before] = [await run(pair.source), await run(compressed), await run(graphOf(text))];
+  for (const name of ["r", "t", "y"]) near(scaled[name], wanted[name], 3);
+  near(scaled["y"], before["y"], 3);
+});

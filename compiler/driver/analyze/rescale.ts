@@ -8,10 +8,10 @@ import { channelClasses, productOf } from "../../../passes/quantize/channels.js"
 import { scaleProducts } from "../../../passes/quantize/scale-products.js";
 import { constantTensor, definePass, type Graph, type Op, type PassDefinition, runPipeline, toNumbers, type Value } from "../../core/index.js";
 
-/** Factors nearer to 1 than this are quantization, not equalization. */
-const NOISE = 0.05;
-/** Channels whose weights point elsewhere were retrained, not scaled. */
-const LIKE = 0.9;
+/** Factors nearer to 1 than this are not worth the trouble. */
+const NOISE = 0.01;
+/** A factor must explain this share of a channel's difference: coarse rounding and retraining change weights too, but not in proportion. */
+const EXPLAINED = 0.9;
 
 interface Factors {
   of(v: Value, channel: number): number;
@@ -44,13 +44,15 @@ function factorsOf(source: Graph, ops: ReadonlyMap<Op, Op>): Factors {
           yy += v * v;
         }
       }
-      return xx > 0 && xy > LIKE * Math.sqrt(xx * yy) ? xy / xx : 1;
+      const r = xx > 0 ? xy / xx : 1;
+      const [as, scaled] = [xx - 2 * xy + yy, r * r * xx - 2 * r * xy + yy];
+      return r > 0 && scaled < (1 - EXPLAINED) * as && Math.abs(r - 1) > NOISE ? r : 1;
     });
     let moved = false;
     now.forEach((r, o) => {
       const c = classes.of(p.y, o);
       if (c < 0 || classes.pinned(c) || !Number.isNaN(factor[c])) return;
-      factor[c] = Math.abs(r - 1) > NOISE ? r : 1;
+      factor[c] = r;
       moved ||= factor[c] !== 1;
     });
     if (moved) scaled.push(s.name || (s.outputs[0]?.name ?? s.kind));

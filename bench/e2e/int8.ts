@@ -96,7 +96,7 @@ for (const m of models.filter((e) => wanted.split(",").includes(e.name))) {
       .map(([e, j]) => `${e} ${j[0]?.top1.toFixed(2)}`)
       .join(", ")}\n`,
   );
-  show(`| tool | samples | top-1 | flips: ${Object.keys(engines).join(" · ")} | size | s | MiB |`);
+  show(`| tool | samples | top-1 | flips: ${Object.keys(engines).join(" · ")} | size | s (of processors) | MiB |`);
   show("|---|---|---|---|---|---|---|");
   files.forEach((f, i) => {
     const judged = Object.fromEntries(Object.entries(engines).map(([e, j]) => [e, j[i + 1] as Judged]));
@@ -104,7 +104,9 @@ for (const m of models.filter((e) => wanted.split(",").includes(e.name))) {
     show(
       `| ${f.tool} | ${f.samples} | ${judged["cec"]?.top1.toFixed(2)} | ${Object.values(judged)
         .map((j) => j.flips)
-        .join(" · ")} | ${ratio.toFixed(3)} | ${f.measured.seconds.toFixed(1)} | ${f.measured.peakMiB} |`,
+        .join(
+          " · ",
+        )} | ${ratio.toFixed(3)} | ${f.measured.seconds.toFixed(1)} (${f.measured.cpuSeconds?.toFixed(1) ?? "-"}) | ${f.measured.peakMiB} |`,
     );
     appendFileSync(line, `${JSON.stringify({ model: m.name, cpu: cpus()[0]?.model.trim(), isa: cpuInfo().isa, ...f, ratio, engines: judged })}\n`);
   });

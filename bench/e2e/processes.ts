@@ -3,13 +3,16 @@ import { spawnSync } from "node:child_process";
 
 export interface Measured {
   readonly seconds: number;
+  /** Of all threads: hardly moved by what else the machine does. */
+  readonly cpuSeconds: number;
   readonly peakMiB: number;
 }
 
 const PEAK = `
 import resource, subprocess, sys
 r = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
-print("PEAK", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+u = resource.getrusage(resource.RUSAGE_CHILDREN)
+print("PEAK", u.ru_maxrss, "CPU", u.ru_utime + u.ru_stime, file=sys.stderr)
 sys.exit(r.returncode)`;
 
 /** Wall time of a process, and the peak of its resident memory as the kernel counts it. Throws with its output where it fails. */
@@ -17,9 +20,9 @@ export function measure(command: string, args: readonly string[]): Measured {
   const started = performance.now();
   const r = spawnSync("python3", ["-c", PEAK, command, ...args], { encoding: "utf8" });
   const seconds = (performance.now() - started) / 1000;
-  const peak = /PEAK (\d+)/.exec(r.stderr);
+  const peak = /PEAK (\d+) CPU ([\d.]+)/.exec(r.stderr);
   if (r.status !== 0 || peak === null) throw new Error(`${command} ${args.join(" ")} failed:\n${r.stdout}\n${r.stderr}`);
-  return { seconds, peakMiB: Math.round(Number(peak[1]) / 1024) };
+  return { seconds, cpuSeconds: Number(peak[2]), peakMiB: Math.round(Number(peak[1]) / 1024) };
 }
 
 /** Lines of JSON that a process prints. */

@@ -1,11 +1,13 @@
 /**
  * `cec quantize` beside ONNX Runtime's own tool, in one run, alternating: seconds and peak memory of whole processes.
- *   CEC_DATA=… CEC_PEERS=/path/to/venv/bin/python npm run bench:quantize [-- ROUNDS [MODEL]]
+ *   CEC_DATA=… CEC_PEERS=/path/to/venv/bin/python npm run bench:quantize [-- ROUNDS [MODEL [TOOL;…]]]
  * CEC_PEERS is a Python with onnxruntime, onnx and numpy; CEC_PEER_SCRIPT the script (../shared/peers/ptq.py). The samples are the same: those of the plans,
- * written to .npy first.
+ * written to .npy first; noise for ResNet-50, whose weights are random too (bench/e2e/latency.cplan).
  */
-import { appendFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { appendFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { randomFrom } from "../../compiler/core/index.js";
 import { openData, slice } from "../../compiler/driver/data/index.js";
 import { encodeNpy } from "../../compiler/driver/data/npy.js";
 import { openPlan } from "../../compiler/driver/language.js";
@@ -17,19 +19,29 @@ const python = process.env["CEC_PEERS"];
 const script = process.env["CEC_PEER_SCRIPT"] ?? resolve("../shared/peers/ptq.py");
 const out = resolve("out/bench/quantize");
 const lines = join(out, "quantize.jsonl");
+const cec = "dist/compiler/driver/cli/main.js";
 mkdirSync(out, { recursive: true });
 rmSync(lines, { force: true });
 
 const models = [
-  { name: "ResNet-56, 512 samples", file: "resnet56_cifar10.onnx", set: "cifar10.train", count: 512 },
-  { name: "MobileNetV2, 300 samples", file: "mobilenetv2_imagenet.onnx", set: "imagenet_tf.calibrate", count: 300 },
+  { name: "ResNet-20, 512 samples", file: join(data, "models/resnet20_cifar10.onnx"), set: "cifar10.train", count: 512 },
+  { name: "ResNet-56, 512 samples", file: join(data, "models/resnet56_cifar10.onnx"), set: "cifar10.train", count: 512 },
+  { name: "MobileNetV2, 300 samples", file: join(data, "models/mobilenetv2_imagenet.onnx"), set: "imagenet_tf.calibrate", count: 300 },
+  { name: "SqueezeNet, 300 samples", file: join(data, "models/squeezenet1.1_imagenet.onnx"), set: "imagenet.calibrate", count: 300 },
+  { name: "ResNet-50, 300 samples", file: resolve("out/bench/latency/resnet50.f32.onnx"), set: "noise", count: 300 },
 ];
 
 const median = (v: readonly number[]): number => [...v].sort((a, b) => a - b)[v.length >> 1] as number;
 const show = (text: string): unknown => process.stdout.write(`${text}\n`);
 
-/** The samples as one array, written a part at a time. */
 async function samples(set: string, count: number, path: string): Promise<void> {
+  if (existsSync(path)) return;
+  if (set === "noise") {
+    const random = randomFrom(1);
+    const values = new Float32Array(count * 3 * 224 * 224).map(() => 4 * random() - 2);
+    writeFileSync(path, encodeNpy({ type: "f32", dims: [count, 3, 224, 224], data: values }));
+    return;
+  }
   const declared = (await openPlan("models/data.cplan")).data.get(set);
   if (declared === undefined) throw new Error(`models/data.cplan has no ${set}`);
   const all = slice(await openData(set, declared.kind as "npy", declared.options, declared.baseDir), 0, count);
@@ -38,33 +50,31 @@ async function samples(set: string, count: number, path: string): Promise<void> 
 }
 
 show(`medians of ${rounds} alternating rounds; whole processes, start-up and proof included\n`);
-show("| model | tool | seconds | peak MiB |");
-show("|---|---|---|---|");
+show("| model | tool | seconds | of processors | peak MiB |");
+show("|---|---|---|---|---|");
 for (const m of models.filter((e) => e.name.includes(process.argv[3] ?? ""))) {
   const npy = join(out, `${m.set}.npy`);
   await samples(m.set, m.count, npy);
-  const model = join(data, "models", m.file);
+  if (!existsSync(m.file))
+    spawnSync(process.execPath, [cec, "build", "bench/e2e/latency.cplan", "--plan", "resnet50_f32", "--out", "out/bench/latency"], {
+      stdio: "inherit",
+    });
   const tools: Record<string, () => Measured> = {};
   for (const recipe of ["fast", "accurate", "minmax", "mse"])
-    tools[`cec quantize, ${recipe}`] = () =>
-      measure(process.execPath, [
-        "dist/compiler/driver/cli/main.js",
-        "quantize",
-        model,
-        "-o",
-        join(out, "cec.onnx"),
-        "--calibrate",
-        npy,
-        "--recipe",
-        recipe,
-      ]);
+    tools[`cec ${recipe}`] = () =>
+      measure(process.execPath, [cec, "quantize", m.file, "-o", join(out, "cec.onnx"), "--calibrate", npy, "--recipe", recipe, "--threads", "2"]);
   if (python !== undefined)
-    tools["ONNX Runtime MinMax"] = () => measure(python, [script, model, join(out, "ort.onnx"), "--calibrate", npy, "--tool", "ort-minmax"]);
-  const seen = new Map<string, Measured[]>(Object.keys(tools).map((t) => [t, []]));
-  for (let i = 0; i < rounds; i++) for (const [t, run] of Object.entries(tools)) seen.get(t)?.push(run());
+    for (const tool of ["ort-minmax", "ort-entropy"])
+      tools[tool] = () => measure(python, [script, m.file, join(out, "ort.onnx"), "--calibrate", npy, "--tool", tool]);
+  // Histograms of 300 images do not fit this machine's memory in ONNX Runtime's tool.
+  if (m.count === 300) delete tools["ort-entropy"];
+  const wanted = process.argv[4]?.split(";");
+  const chosen = Object.entries(tools).filter(([t]) => wanted?.includes(t) ?? true);
+  const seen = new Map<string, Measured[]>(chosen.map(([t]) => [t, []]));
+  for (let i = 0; i < rounds; i++) for (const [t, run] of chosen) seen.get(t)?.push(run());
   for (const [t, list] of seen) {
-    const [seconds, peakMiB] = [median(list.map((x) => x.seconds)), median(list.map((x) => x.peakMiB))];
-    show(`| ${m.name} | ${t} | ${seconds.toFixed(1)} | ${peakMiB} |`);
-    appendFileSync(lines, `${JSON.stringify({ model: m.name, tool: t, seconds, peakMiB, rounds: list })}\n`);
+    const middle = (f: (x: Measured) => number): number => median(list.map(f));
+    show(`| ${m.name} | ${t} | ${middle((x) => x.seconds).toFixed(1)} | ${middle((x) => x.cpuSeconds).toFixed(1)} | ${middle((x) => x.peakMiB)} |`);
+    appendFileSync(lines, `${JSON.stringify({ model: m.name, tool: t, rounds: list })}\n`);
   }
 }

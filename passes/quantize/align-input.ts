@@ -21,7 +21,7 @@ interface Grid {
 }
 
 /** Samples that decide on a grid, and those whose values are collected first; more would only cost time. */
-const SAMPLES = 64;
+const SAMPLES = 16;
 const COLLECTED = 4;
 /** Values may stand this far off the grid, in steps: float rounding of whatever normalized the pixels. */
 const TOLERANCE = 1 / 64;

@@ -105,7 +105,7 @@ function gridOf(graph: Graph, v: Value): FixedSpec | null {
   return { kind: "fixed", type: "u8", scale: [grid.scale], zeroPoint: [grid.zeroPoint], axis: null };
 }
 
-const finiteF32 = (t: Tensor): boolean => t.type === "f32" && t.data.length > 0 && toNumbers(t).every(Number.isFinite);
+const finiteF32 = (t: Tensor): boolean => t.type === "f32" && t.data.length > 0 && (t.data as Float32Array).every(Number.isFinite);
 
 const isKept = (settings: Settings, names: readonly string[]): boolean =>
   names.some((n) => n !== "" && settings.keep(n)) || settings.of(names).keep === true;
@@ -222,7 +222,7 @@ function whyFloat(
     if (!isConstant(w) || !isF32(w)) return "its second operand is computed, not a constant";
     const data = constantTensor(w);
     if (data === null || data.data.length === 0) return "its weights are empty";
-    if (!toNumbers(data).every(Number.isFinite)) return "its weights hold NaN or infinity";
+    if (!finiteF32(data)) return "its weights hold NaN or infinity";
     if (op.kind === "matmul" && data.dims.length !== 2) return "its weights are no matrix";
     if (op.inputs[3] != null) return "a residual add was fused into it: `fuse` without `residual` keeps the add apart";
     if (op.inputs[2] != null && !isConstant(op.inputs[2])) return "its bias is computed";

@@ -19,7 +19,7 @@ import { materializeQdq } from "./materialize-qdq.js";
 import { batchFor } from "./observe.js";
 import { type FixedSpec, type OpSpec, readSpec } from "./spec.js";
 import { unfuseActivations } from "./unfuse.js";
-import { sliceOf, storedWeights } from "./weights.js";
+import { storedWeights } from "./weights.js";
 
 /**
  * Bias correction (Nagel et al. 2019, section 4.2): quantization moves the mean of each channel of a product; its bias takes that back.
@@ -47,7 +47,7 @@ export const correctBias = definePass({
   statistics: { corrected: "ops whose bias was corrected", added: "biases added", samples: "samples run" },
   async run({ graph, options: o, rewrite, count, decide, executor, calibration, progress }) {
     if (executor === null || calibration === null) return;
-    const layers = graph.ops.flatMap((op) => layerOf(graph, op));
+    const layers = graph.ops.flatMap(layerOf);
     if (layers.length === 0) return;
     const limit = Math.min(o.samples, calibration.size);
     const observed = async (g: Graph, names: readonly string[]): Promise<ReadonlyMap<string, TensorStatistics>> => {
@@ -64,7 +64,7 @@ export const correctBias = definePass({
     for (let round = 0; round < (o.method === "fast" ? 1 : o.rounds); round++) {
       progress(round / o.rounds, "measuring the shift of means");
       if (o.method === "fast") {
-        for (const l of layers) l.shift(fastShift(l, float.get(l.product.x.name)?.channels));
+        for (const l of layers) l.shift(fastShift(graph, l, float.get(l.product.x.name)?.channels));
         continue;
       }
       const quantized = plain.clone();
@@ -78,7 +78,7 @@ export const correctBias = definePass({
       for (const l of layers) {
         const [xf, yf] = [float.get(l.product.x.name)?.channels, float.get(pre(l))?.channels];
         const [xq, yq] = [seen.get(operand(l))?.channels, seen.get(pre(l))?.channels];
-        l.shift(localShift(l, xf, yf, xq, yq));
+        l.shift(localShift(graph, l, xf, yf, xq, yq));
       }
     }
     for (const l of layers) {
@@ -103,27 +103,23 @@ export const correctBias = definePass({
 
 interface Layer {
   readonly product: Product;
-  /** Stored weights as they will be used, and the float ones. */
-  readonly stored: ArrayLike<number>;
-  readonly weights: ArrayLike<number>;
+  readonly edge: FixedSpec;
   readonly bias: Float64Array;
   largest: number;
   shift(by: Float64Array | null): void;
 }
 
-function layerOf(graph: Graph, op: Op): Layer[] {
+function layerOf(op: Op): Layer[] {
   const product = productOf(op);
   const spec = readSpec(op);
   const edge = spec?.inputs[1];
   if (product === null || op.kind === "matmul" || spec?.inputs[0]?.kind !== "fixed" || edge?.kind !== "fixed") return [];
-  const w = constantTensor(op.inputs[1]) as Tensor;
   const b = constantTensor(op.inputs[2] ?? null);
   const bias = b === null ? new Float64Array(product.outs) : Float64Array.from(toNumbers(b));
   if (bias.length !== product.outs) return [];
   const layer: Layer = {
     product,
-    stored: dequantized(graph, w, edge),
-    weights: toNumbers(w),
+    edge,
     bias,
     largest: 0,
     shift(by) {
@@ -136,39 +132,36 @@ function layerOf(graph: Graph, op: Op): Layer[] {
   return [layer];
 }
 
-function dequantized(graph: Graph, w: Tensor, edge: FixedSpec): Float64Array {
-  const at = edge.axis === null ? () => 0 : sliceOf(w.dims, edge.axis);
-  return Float64Array.from(toNumbers(storedWeights(graph, w, edge, edge.scale)), (q, i) => q * (edge.scale[at(i)] as number));
-}
-
-/** Sum over inputs and taps of weights times a value per input channel, for each output. */
-function through(p: Product, weight: (i: number) => number, value: (c: number) => number): Float64Array {
+/**
+ * Sum over inputs of the stored weights, less the float ones where `error` is wanted, times a value per input channel, for each output. Weights are read when they
+ * are needed: those of all layers at once would be as large as the model in doubles.
+ */
+function through(graph: Graph, { product: p, edge }: Layer, error: boolean, value: (c: number) => number): Float64Array {
+  const w = constantTensor(p.op.inputs[1]) as Tensor;
+  const stored = storedWeights(graph, w, edge, edge.scale).data as Int8Array;
+  const float = w.data as Float32Array;
   const out = new Float64Array(p.outs);
-  for (let o = 0; o < p.outs; o++)
+  for (let o = 0; o < p.outs; o++) {
+    const scale = (edge.scale.length === 1 ? edge.scale[0] : edge.scale[o]) as number;
+    const first = Math.floor(o / p.perGroup) * p.ins;
     for (let i = 0; i < p.ins; i++) {
       let sum = 0;
-      for (let k = 0; k < p.taps; k++) sum += weight(p.at(o, i, k));
-      out[o]! += sum * value(Math.floor(o / p.perGroup) * p.ins + i);
+      for (let k = 0; k < p.taps; k++) {
+        const at = p.at(o, i, k);
+        sum += (stored[at] as number) * scale - (error ? (float[at] as number) : 0);
+      }
+      out[o]! += sum * value(first + i);
     }
+  }
   return out;
 }
 
-function fastShift(l: Layer, x: ChannelStatistics | undefined): Float64Array | null {
-  if (x === undefined) return null;
-  return through(
-    l.product,
-    (i) => (l.stored[i] as number) - (l.weights[i] as number),
-    (c) => x.mean[c] as number,
-  );
-}
+const fastShift = (graph: Graph, l: Layer, x: ChannelStatistics | undefined): Float64Array | null =>
+  x === undefined ? null : through(graph, l, true, (c) => x.mean[c] as number);
 
-function localShift(l: Layer, ...[xf, yf, xq, yq]: readonly (ChannelStatistics | undefined)[]): Float64Array | null {
+function localShift(graph: Graph, l: Layer, ...[xf, yf, xq, yq]: readonly (ChannelStatistics | undefined)[]): Float64Array | null {
   if (xf === undefined || yf === undefined || xq === undefined || yq === undefined) return null;
-  const brought = through(
-    l.product,
-    (i) => l.stored[i] as number,
-    (c) => (xq.mean[c] as number) - (xf.mean[c] as number),
-  );
+  const brought = through(graph, l, false, (c) => (xq.mean[c] as number) - (xf.mean[c] as number));
   return brought.map((e, o) => (yq.mean[o] as number) - (yf.mean[o] as number) - e);
 }
 

@@ -50,7 +50,18 @@ export const quantize = definePass({
     .strict(),
   positional: ["mode"],
   statistics: {},
-  expand({ mode, recipe, budget: _, range: givenRange, rounding: givenRounding, learning: givenLearning, bias: givenBias, align: givenAlign, tune: givenTune, ...o }) {
+  expand({
+    mode,
+    recipe,
+    budget: _,
+    range: givenRange,
+    rounding: givenRounding,
+    learning: givenLearning,
+    bias: givenBias,
+    align: givenAlign,
+    tune: givenTune,
+    ...o
+  }) {
     const tidy = [call(dedupeConstants), call(eliminateDeadCode)];
     if (mode !== "int8") return [call(quantizeDynamic, { weights: o.weights, keep: o.keep, matmul: mode === "dynamic" }), ...tidy];
     const { range, rounding, learning, bias, align, tune } = settingsOf(recipe, {
@@ -70,7 +81,7 @@ export const quantize = definePass({
       // Behind the ranges of activations, whose steps the biases have: they bound the scales of weights.
       ...(rounding === "nearest" ? [] : [call(roundWeights, { method: rounding, ...learning })]),
       // Behind rounding, whose errors it takes back.
-      ...(bias === "none" ? [] : [call(correctBias, { method: bias, samples: recipe === "fast" ? 32 : 128 })]),
+      ...(bias === "none" ? [] : [call(correctBias, { method: bias, samples: recipe === "fast" ? 16 : 128 })]),
       // Every range is known now, and nothing has been changed yet.
       call(validateQuantization, { profile: o.profile }),
       call(materializeQdq),

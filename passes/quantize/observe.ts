@@ -51,7 +51,7 @@ export const observe = definePass({
       }
     }
     // Extremes alone need no histograms, which cost more than all else that is observed.
-    const extremes = [...specs.values()].every((e) => e.kind !== "observed" || e.range === "minmax");
+    const extremes = [...specs.values()].every((e) => e.kind !== "observed" || ["minmax", "moving_average"].includes(e.range));
     const statistics = await executor.observe(graph, names, batches(), { bins: extremes ? 0 : options.bins });
     count("samples", done);
     if (done === 0) fail("CEC4006", { message: "the calibration data holds no sample", help: "check the slice of the data that `calibrate` names" });

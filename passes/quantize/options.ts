@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { learning, roundingMethods } from "./rounding/options.js";
 
-export const rangeMethods = ["minmax", "percentile", "entropy", "mse"] as const;
+export const rangeMethods = ["minmax", "moving_average", "percentile", "entropy", "mse"] as const;
 export type RangeMethod = (typeof rangeMethods)[number];
 
 const activations = z.enum(["asymmetric", "symmetric", "asymmetric_relu"]);

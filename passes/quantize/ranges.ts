@@ -1,7 +1,7 @@
 /**
  * Choosing the range of an activation from its streamed histogram, and scale and zero point from the range.
  *
- * Sources: minmax and the affine mapping: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+ * Sources: minmax, moving_average and the affine mapping: Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
  * Inference"; entropy: Migacz 2017, "8-bit Inference with TensorRT"; mse: Nagel et al. 2021, "A White Paper on Neural Network Quantization", section 3.1.
  */
 import type { TensorStatistics } from "../../compiler/core/index.js";
@@ -48,6 +48,8 @@ export function chooseRange(
   switch (method) {
     case "minmax":
       return full;
+    case "moving_average":
+      return { low: s.averageMin, high: s.averageMax };
     case "percentile":
       return percentileRange(s, options.percentile ?? 99.99);
     case "entropy":

@@ -26,7 +26,7 @@ const fast: Int8Settings = { ...plain, align: true, bias: "fast" };
 const accurate: Int8Settings = {
   range: "mse",
   rounding: "gptq",
-  learning: { samples: 128, rows: 8192, pair_sweeps: 0 },
+  learning: { samples: 128, rows: 8192, pair_sweeps: 0, memory: 64 },
   bias: "fast",
   align: true,
   tune: false,

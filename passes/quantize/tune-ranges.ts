@@ -1,8 +1,8 @@
 import { z } from "zod";
 import {
   definePass,
-  elementCount,
   type Executor,
+  elementCount,
   type Feeds,
   fail,
   Graph,
@@ -29,7 +29,7 @@ export const tuneRanges = definePass({
   name: "tune-ranges",
   summary: "Choose ranges of activations by the error behind the ops that read them",
   description:
-    "Output-error-aware search after Wu et al. 2020, \"EasyQuant\" (there by cosine, here by squared error). Stands between observe and round-weights; runs each reading op once for each step that is tried.",
+    'Output-error-aware search after Wu et al. 2020, "EasyQuant" (there by cosine, here by squared error). Stands between observe and round-weights; runs each reading op once for each step that is tried.',
   from: "annotated",
   to: "same",
   keeps: "bit-exact",
@@ -63,7 +63,12 @@ export const tuneRanges = definePass({
         const scale = Math.fround((site.spec.scale[0] as number) * (FACTORS[best] as number));
         setScale(site.value, scale);
         count("changed");
-        decide(site.readers[0] as Op, "range tuned", `step of %${site.value.name} times ${FACTORS[best]}: squared error of the results`, (errors[best] as number) / now);
+        decide(
+          site.readers[0] as Op,
+          "range tuned",
+          `step of %${site.value.name} times ${FACTORS[best]}: squared error of the results`,
+          (errors[best] as number) / now,
+        );
       }
     }
 
@@ -71,7 +76,8 @@ export const tuneRanges = definePass({
       for (const op of graph.ops) {
         const spec = readSpec(op);
         if (spec === null) continue;
-        const change = (e: OpSpec["inputs"][number], v: Value | null | undefined) => (v === value && e?.kind === "fixed" ? { ...e, scale: [scale] } : e);
+        const change = (e: OpSpec["inputs"][number], v: Value | null | undefined) =>
+          v === value && e?.kind === "fixed" ? { ...e, scale: [scale] } : e;
         const next = { inputs: spec.inputs.map((e, i) => change(e, op.inputs[i])), outputs: spec.outputs.map((e, i) => change(e, op.outputs[i])) };
         if (JSON.stringify(next) !== JSON.stringify(spec)) rewrite.annotate(op, "quant", next as unknown as Json, "range tuned");
       }
@@ -93,7 +99,10 @@ function sitesOf(graph: Graph): Site[] {
   return values.flatMap((value) => {
     const readers = graph.users(value);
     const fits = (op: Op): boolean =>
-      readerKinds.has(op.kind) && op.inputs[0] === value && op.annotations["grid"] === undefined && op.inputs.slice(1).every((v) => v === null || isConstant(v));
+      readerKinds.has(op.kind) &&
+      op.inputs[0] === value &&
+      op.annotations["grid"] === undefined &&
+      op.inputs.slice(1).every((v) => v === null || isConstant(v));
     if (readers.length === 0 || isConstant(value) || graph.isOutput(value) || !readers.every(fits)) return [];
     const producer = value.producer;
     const made = producer === null ? null : readSpec(producer)?.outputs[value.index];
@@ -142,7 +151,8 @@ async function errorsOf(executor: Executor, { value, spec, readers }: Site, inpu
   return errors;
 }
 
-const result = async (session: GraphSession, x: Tensor): Promise<Float32Array> => (Object.values(await session.run({ x }))[0] as Tensor).data as Float32Array;
+const result = async (session: GraphSession, x: Tensor): Promise<Float32Array> =>
+  (Object.values(await session.run({ x }))[0] as Tensor).data as Float32Array;
 
 /** The op as a graph of its own, its data operand the input. */
 function alone(op: Op, value: Value): Graph {

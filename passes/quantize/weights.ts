@@ -18,13 +18,14 @@ export const storedRange = (bits = 8): readonly [number, number] => [1 - 2 ** (b
 /** Scales that map the greatest magnitude of each slice (or of the tensor) to the greatest integer: 127 for 8 bits. */
 export function weightScales(w: Tensor, axis: number | null, bits = 8): number[] {
   const most = storedRange(bits)[1];
-  const v = toNumbers(w);
-  const at = axis === null ? () => 0 : sliceOf(w.dims, axis);
+  const v = w.type === "f32" ? (w.data as Float32Array) : toNumbers(w);
   const top = new Float64Array(axis === null ? 1 : (w.dims[axis] as number));
-  v.forEach((e, i) => {
-    const c = at(i);
-    top[c] = Math.max(top[c] as number, Math.abs(e));
-  });
+  const inner = axis === null ? v.length : w.dims.slice(axis + 1).reduce((x, y) => x * y, 1);
+  for (let i = 0, c = 0; i < v.length; c = (c + 1) % top.length) {
+    let most = top[c] as number;
+    for (const end = i + inner; i < end; i++) most = Math.max(most, Math.abs(v[i] as number));
+    top[c] = most;
+  }
   return Array.from(top, (t) => (t === 0 ? ZERO_CHANNEL_SCALE : Math.fround(Math.max(t / most, ZERO_CHANNEL_SCALE))));
 }
 
@@ -63,13 +64,16 @@ export function clippedScales(w: Tensor, axis: number | null, bits = 8): number[
 /** Weights in steps of the scales: nearest, halves to even, within [-127, 127] for 8 bits. */
 export function quantizeWeights(w: Tensor, scales: readonly number[], axis: number | null, bits = 8): Tensor {
   const [least, most] = storedRange(bits);
-  const at = axis === null ? () => 0 : sliceOf(w.dims, axis);
-  const v = toNumbers(w);
-  return fromNumbers(
-    "i8",
-    w.dims,
-    v.map((e, i) => Math.max(least, Math.min(most, roundEven(Math.fround(e) / (scales[at(i)] as number))))),
-  );
+  const v = w.type === "f32" ? (w.data as Float32Array) : toNumbers(w);
+  const data = new Int8Array(v.length);
+  // Runs of one slice: the index is not worked out for each element.
+  const inner = axis === null ? v.length : w.dims.slice(axis + 1).reduce((x, y) => x * y, 1);
+  const size = axis === null ? 1 : (w.dims[axis] as number);
+  for (let i = 0, c = 0; i < v.length; c = (c + 1) % size) {
+    const scale = scales[c] as number;
+    for (const end = i + inner; i < end; i++) data[i] = Math.max(least, Math.min(most, roundEven(Math.fround(v[i] as number) / scale)));
+  }
+  return { type: "i8", dims: w.dims, data };
 }
 
 /**

@@ -49,6 +49,8 @@ export interface AddonStatistics {
   readonly max: number;
   readonly mean: number;
   readonly std: number;
+  readonly averageMin: number;
+  readonly averageMax: number;
   readonly histogram: { readonly lo: number; readonly hi: number; readonly counts: Float64Array };
   readonly channelMin?: Float32Array;
   readonly channelMax?: Float32Array;

@@ -62,6 +62,9 @@ export interface ObservedTensor {
   readonly max: number;
   readonly mean: number;
   readonly std: number;
+  /** Moving averages of the extremes of each run: each counts for a tenth, the first in full. */
+  readonly averageMin: number;
+  readonly averageMax: number;
   readonly nanCount: number;
   readonly infCount: number;
   /** Counts of equal bins over [lo, hi); edges are multiples of the width, which is a power of two, so 0 is an edge. Empty data: lo = hi = 0. */

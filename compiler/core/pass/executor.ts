@@ -14,6 +14,9 @@ export interface TensorStatistics {
   readonly max: number;
   readonly mean: number;
   readonly std: number;
+  /** Moving averages of each batch's extremes: a batch counts for a tenth, the first in full. */
+  readonly averageMin: number;
+  readonly averageMax: number;
   readonly nanCount: number;
   readonly infCount: number;
   /** Equal-width bins over [lo, hi]. */

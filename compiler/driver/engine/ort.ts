@@ -150,10 +150,14 @@ export async function prepareOrt(graph: Graph, keep: readonly string[] = [], opt
   };
 }
 
+/** Weight of a batch in the moving averages of extremes, as in the native observer. */
+const AVERAGE_WEIGHT = 0.1;
+
 /** Streaming statistics in JavaScript, with the histogram rules of the native observer: equal bins of power-of-two width that double when data leaves them. */
 export function createStatistics(bins: number, channels = false): { add(t: Tensor): void; read(): TensorStatistics } {
   let perChannel: { min: Float64Array; max: Float64Array; mean: Float64Array; meanSquare: Float64Array; count: Float64Array } | null = null;
   let ragged = !channels;
+  let [averageMin, averageMax, averaged] = [0, 0, false];
   let [count, sum, squares, min, max, nanCount, infCount] = [0, 0, 0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0];
   let counts = new Float64Array(Math.max(2, bins));
   let width = 0;
@@ -203,6 +207,9 @@ export function createStatistics(bins: number, channels = false): { add(t: Tenso
       if (low > high) return;
       min = Math.min(min, low);
       max = Math.max(max, high);
+      averageMin += (averaged ? AVERAGE_WEIGHT : 1) * (low - averageMin);
+      averageMax += (averaged ? AVERAGE_WEIGHT : 1) * (high - averageMax);
+      averaged = true;
       if (!ragged) addChannels(t, v);
       cover(low, high);
       for (const e of v) if (Number.isFinite(e)) counts[Math.floor(e / width) - first]!++;
@@ -215,6 +222,8 @@ export function createStatistics(bins: number, channels = false): { add(t: Tenso
         max,
         mean,
         std: count === 0 ? 0 : Math.sqrt(Math.max(0, squares / count - mean * mean)),
+        averageMin,
+        averageMax,
         nanCount,
         infCount,
         histogram: { lo: first * width, hi: (first + counts.length) * width, counts },

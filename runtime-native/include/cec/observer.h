@@ -46,6 +46,9 @@ class StreamingHistogram {
   int64_t last_ = 0;  // last bin number that holds a value
 };
 
+/// Weight of an update's extremes in their moving averages; the first update counts in full.
+constexpr double kAverageWeight = 0.1;
+
 struct ObserverOptions {
   /// Bins of the histograms, from 2; 0 keeps none: extremes and moments only.
   int bins = 2048;
@@ -59,6 +62,7 @@ struct TensorStatistics {
   uint64_t nan_count = 0;
   uint64_t inf_count = 0;
   double min = 0, max = 0, mean = 0, std = 0;  ///< over finite values; 0 when there are none
+  double average_min = 0, average_max = 0;  ///< moving averages of the extremes of each update, see kAverageWeight
   double histogram_lo = 0, histogram_hi = 0;
   std::vector<uint64_t> histogram;
   /// With per_channel, per index of the last axis: extremes, mean, and mean of squares of finite values; 0 where there are none.

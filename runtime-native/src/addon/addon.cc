@@ -234,6 +234,8 @@ class ObserverObject : public Napi::ObjectWrap<ObserverObject> {
         row.Set("max", s.max);
         row.Set("mean", s.mean);
         row.Set("std", s.std);
+        row.Set("averageMin", s.average_min);
+        row.Set("averageMax", s.average_max);
         Napi::Object histogram = Napi::Object::New(env);
         histogram.Set("lo", s.histogram_lo);
         histogram.Set("hi", s.histogram_hi);

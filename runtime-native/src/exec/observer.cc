@@ -113,6 +113,7 @@ struct Observer::Slot {
   std::string name;
   StreamingHistogram histogram;
   MomentsF32 moments;
+  double average_min = 0, average_max = 0;
   ChannelMoments channels;
   bool ragged = false;
   // Reused between calls: constant once the largest tensor was seen.
@@ -175,6 +176,11 @@ void Observer::update(int32_t tensor, const TensorType& type, const void* data, 
     now.sum += part.sum;
     now.sum_squares += part.sum_squares;
   }
+  if (now.count != 0) {
+    const double weight = slot.moments.count == 0 ? 1 : kAverageWeight;
+    slot.average_min += weight * (now.min - slot.average_min);
+    slot.average_max += weight * (now.max - slot.average_max);
+  }
   slot.moments.count += now.count;
   slot.moments.nan_count += now.nan_count;
   slot.moments.inf_count += now.inf_count;
@@ -233,6 +239,8 @@ std::vector<TensorStatistics> Observer::read() const {
       row.mean = m.sum / static_cast<double>(m.count);
       row.std = std::sqrt(std::max(0.0, m.sum_squares / static_cast<double>(m.count) - row.mean * row.mean));
     }
+    row.average_min = slot->average_min;
+    row.average_max = slot->average_max;
     row.histogram_lo = slot->histogram.lo();
     row.histogram_hi = slot->histogram.hi();
     if (options_.bins != 0) row.histogram = slot->histogram.read();

@@ -18,13 +18,58 @@ constexpr double kWarmUp = 0.2;
 /// Distance in logits that all steps together can go: from one end of the sigmoid to the other.
 constexpr double kReach = 10;
 
-/// x^n for odd n.
-float power(float x, int n) {
-  float result = 1;
-  for (; n > 0; n >>= 1, x *= x) {
-    if (n & 1) result *= x;
+/// Elements that are worked on at a time: a few arrays of them stay in the first-level cache, and loops over them become vectors.
+constexpr size_t kBlock = 1024;
+
+/// y = x^n, n > 0; x is used up.
+void powers(float* x, int exponent, float* y, size_t n) {
+  for (size_t i = 0; i < n; ++i) y[i] = 1;
+  for (int left = exponent;; left >>= 1) {
+    if (left & 1) {
+      for (size_t i = 0; i < n; ++i) y[i] *= x[i];
+    }
+    if (left <= 1) return;
+    for (size_t i = 0; i < n; ++i) x[i] *= x[i];
   }
-  return result;
+}
+
+float rectified(float sigmoid) {
+  const float h = sigmoid * (kZeta - kGamma) + kGamma;
+  const float low = h > 0.0f ? h : 0.0f;
+  return low < 1.0f ? low : 1.0f;
+}
+
+/// The variables of one task, as parallel arrays.
+struct State {
+  std::vector<float> logit, first, second, sigmoid, d, slope, rest, width;
+  explicit State(size_t n) : logit(n), first(n, 0.0f), second(n, 0.0f), sigmoid(n), d(n), slope(n), rest(n), width(n) {}
+};
+
+struct Step {
+  float rate, unbias1, unbias2;
+  float pull;  // regularization * beta * 2
+  int beta;
+};
+
+/// One step of Adam on elements [from, from + n).
+void step(State& s, const Step& t, const ElementwiseF32Variant& elementwise, size_t from, size_t n) {
+  float side[kBlock], power[kBlock], g[kBlock], root[kBlock] = {};
+  const float *sigmoid = s.sigmoid.data() + from, *width = s.width.data() + from, *slope = s.slope.data() + from;
+  float *first = s.first.data() + from, *second = s.second.data() + from, *logit = s.logit.data() + from;
+  for (size_t i = 0; i < n; ++i) side[i] = 2 * rectified(sigmoid[i]) - 1, power[i] = 0;
+  if (t.pull != 0) powers(side, t.beta - 1, power, n);
+  for (size_t i = 0; i < n; ++i) {
+    const float h = rectified(sigmoid[i]);
+    const float inside = (kZeta - kGamma) * sigmoid[i] * (1 - sigmoid[i]) * (h > 0.0f ? 1.0f : 0.0f) * (h < 1.0f ? 1.0f : 0.0f);
+    g[i] = (2 * width[i] * slope[i] - t.pull * power[i]) * inside;
+  }
+  for (size_t i = 0; i < n; ++i) {
+    first[i] = kBeta1 * first[i] + (1 - kBeta1) * g[i];
+    second[i] = kBeta2 * second[i] + (1 - kBeta2) * g[i] * g[i];
+    root[i] = second[i] * t.unbias2;
+  }
+  elementwise.unary(UnaryF32::sqrt, n, root, root, 0, 0);
+  for (size_t i = 0; i < n; ++i) logit[i] -= t.rate * (first[i] * t.unbias1) / (root[i] + kEpsilon);
 }
 
 }  // namespace
@@ -44,44 +89,38 @@ void AdaRound::solve(size_t begin, size_t end, const int32_t* lower, const int32
   const size_t n = (end - begin) * depth;
   const double* steps = problem_.steps + begin * depth;
   lower += begin * depth, upper += begin * depth, integers += begin * depth;
-  std::vector<float> logit(n), first(n, 0.0f), second(n, 0.0f), sigmoid(n), d(n), slope(n), rest(n), width(n);
+  State s(n);
   for (size_t i = 0; i < n; ++i) {
-    rest[i] = static_cast<float>(lower[i] - steps[i]);
-    width[i] = static_cast<float>(upper[i] - lower[i]);
+    s.rest[i] = static_cast<float>(lower[i] - steps[i]);
+    s.width[i] = static_cast<float>(upper[i] - lower[i]);
     const double h = std::min(0.99, std::max(0.01, steps[i] - lower[i]));
-    const double s = (h - kGamma) / (kZeta - kGamma);
-    logit[i] = static_cast<float>(std::log(s / (1 - s)));
+    const double sigmoid = (h - kGamma) / (kZeta - kGamma);
+    s.logit[i] = static_cast<float>(std::log(sigmoid / (1 - sigmoid)));
   }
   const KernelTable& table = kernels();
   const size_t iterations = options_.iterations;
-  const float rate = static_cast<float>(kReach / static_cast<double>(std::max<size_t>(iterations, 1)));
   const auto warm = static_cast<size_t>(kWarmUp * static_cast<double>(iterations));
   double power1 = 1, power2 = 1;
   for (size_t t = 0; t < iterations; ++t) {
-    table.elementwise->unary(UnaryF32::sigmoid, n, logit.data(), sigmoid.data(), 0, 0);
-    for (size_t i = 0; i < n; ++i) d[i] = rest[i] + width[i] * std::min(1.0f, std::max(0.0f, sigmoid[i] * (kZeta - kGamma) + kGamma));
+    table.elementwise->unary(UnaryF32::sigmoid, n, s.logit.data(), s.sigmoid.data(), 0, 0);
+    for (size_t i = 0; i < n; ++i) s.d[i] = s.rest[i] + s.width[i] * rectified(s.sigmoid[i]);
     GemmF32Args args;
     args.m = end - begin, args.n = depth, args.k = depth;
-    args.a = d.data(), args.lda = depth;
+    args.a = s.d.data(), args.lda = depth;
     args.packed_b = packed_.get();
-    args.c = slope.data(), args.ldc = depth;
+    args.c = s.slope.data(), args.ldc = depth;
     table.gemm_f32->gemm(args, 0, args.m, 0, depth);
     // Even exponents: their derivative is an odd power, which keeps the sign by itself.
     const double left = t < warm ? 1.0 : static_cast<double>(iterations - t) / static_cast<double>(iterations - warm);
-    const int beta = 2 + 2 * static_cast<int>(std::lround(9 * left));
-    const float pull = t < warm ? 0.0f : static_cast<float>(options_.regularization) * static_cast<float>(2 * beta);
     power1 *= kBeta1, power2 *= kBeta2;
-    const float unbias1 = static_cast<float>(1 / (1 - power1)), unbias2 = static_cast<float>(1 / (1 - power2));
-    for (size_t i = 0; i < n; ++i) {
-      const float h = std::min(1.0f, std::max(0.0f, sigmoid[i] * (kZeta - kGamma) + kGamma));
-      const float inside = h > 0 && h < 1 ? (kZeta - kGamma) * sigmoid[i] * (1 - sigmoid[i]) : 0.0f;
-      const float g = (2 * width[i] * slope[i] - pull * power(2 * h - 1, beta - 1)) * inside;
-      first[i] = kBeta1 * first[i] + (1 - kBeta1) * g;
-      second[i] = kBeta2 * second[i] + (1 - kBeta2) * g * g;
-      logit[i] -= rate * (first[i] * unbias1) / (std::sqrt(second[i] * unbias2) + kEpsilon);
-    }
+    Step now;
+    now.beta = 2 + 2 * static_cast<int>(std::lround(9 * left));
+    now.pull = t < warm ? 0.0f : static_cast<float>(options_.regularization) * static_cast<float>(2 * now.beta);
+    now.rate = static_cast<float>(kReach / static_cast<double>(iterations));
+    now.unbias1 = static_cast<float>(1 / (1 - power1)), now.unbias2 = static_cast<float>(1 / (1 - power2));
+    for (size_t from = 0; from < n; from += kBlock) step(s, now, *table.elementwise, from, std::min(kBlock, n - from));
   }
-  for (size_t i = 0; i < n; ++i) integers[i] = logit[i] > 0 ? upper[i] : lower[i];
+  for (size_t i = 0; i < n; ++i) integers[i] = s.logit[i] > 0 ? upper[i] : lower[i];
 }
 
 }  // namespace cec

@@ -54,6 +54,14 @@ TEST(Observer, MomentsAndHistogramOfARampAreTheClosedForm) {
   }
 }
 
+TEST(Observer, AveragesOfExtremesMoveATenthOfTheWay) {
+  const std::vector<float> values = {0, 1, 2, 10, -4, 0, 0, 30, 5, 6, 7, 8};
+  const TensorStatistics s = observe(values, {1, 1, 1}, 1, ObserverOptions());
+  // Extremes of the runs: [0, 10], [-4, 30], [5, 8].
+  EXPECT_NEAR(s.average_min, (0 * 0.9 - 4 * 0.1) * 0.9 + 5 * 0.1, 1e-12);
+  EXPECT_NEAR(s.average_max, (10 * 0.9 + 30 * 0.1) * 0.9 + 8 * 0.1, 1e-12);
+}
+
 TEST(Observer, HistogramCountsAreThoseOfBinningAtTheFinalWidth) {
   const std::vector<float> values = random_values<float>(40000, 3, -7, 90);
   ObserverOptions options;

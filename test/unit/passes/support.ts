@@ -69,6 +69,8 @@ export function statisticsOf(values: readonly number[], bins: number): TensorSta
     max: finite.length === 0 ? 0 : max,
     mean,
     std: Math.sqrt(finite.reduce((a, b) => a + (b - mean) ** 2, 0) / finite.length),
+    averageMin: finite.length === 0 ? 0 : min,
+    averageMax: finite.length === 0 ? 0 : max,
     nanCount: values.filter(Number.isNaN).length,
     infCount: values.filter((v) => Math.abs(v) === Number.POSITIVE_INFINITY).length,
     histogram: { lo: finite.length === 0 ? 0 : min, hi: finite.length === 0 ? 0 : max, counts },

@@ -26,6 +26,7 @@ export { type CheckedFile, type CheckedPlan, format } from "../../dsl/index.js";
 export { findPass, passes } from "../../passes/index.js";
 export { cpuInfo, nativeIsBuilt } from "../../runtime-native/ts/index.js";
 export * from "../core/index.js";
+export { type AnalysisReport, type AnalyzeOptions, analyze } from "./analyze/index.js";
 export { type BuildOptions, type BuildResult, build, choosePlan } from "./build/index.js";
 export { type BuildReport, reportTable } from "./build/report.js";
 export { type DataKindName, type Dataset, dataKinds, openData, slice } from "./data/index.js";

@@ -12,6 +12,7 @@ import { equalize } from "./equalize.js";
 import { materializeQdq } from "./materialize-qdq.js";
 import { observe } from "./observe.js";
 import { int8Options } from "./options.js";
+import { placeInt8 } from "./place-int8.js";
 import { quantizeDynamic } from "./quantize-dynamic.js";
 import { recipeNames, recipeOptions, settingsOf } from "./recipes.js";
 import { roundWeights } from "./rounding/round-weights.js";
@@ -29,7 +30,7 @@ export const quantize = definePass({
   name: "quantize",
   summary: "Post-training quantization to INT8",
   description:
-    "`quantize int8` expands to align-input (`align`), annotate-int8, observe, round-weights (unless `rounding: nearest`), correct-bias (unless `bias: none`), validate-quantization, materialize-qdq; `quantize dynamic` and `quantize weights` to quantize-dynamic. Put `fold_batch_norm` and `fuse` before it.",
+    "`quantize int8` expands to align-input (`align`), annotate-int8, observe, place-int8, round-weights (unless `rounding: nearest`), correct-bias (unless `bias: none`), validate-quantization, materialize-qdq; `quantize dynamic` and `quantize weights` to quantize-dynamic. Put `fold_batch_norm` and `fuse` before it.",
   from: "float",
   to: "quantized",
   keeps: "lossy",
@@ -75,6 +76,7 @@ export const quantize = definePass({
       ...(align ? [call(alignInput)] : []),
       call(annotateInt8, { ...o, range, rounding }),
       call(observe, { bins: o.bins }),
+      call(placeInt8, { placement: o.placement ?? "all", mixed_bits: o.mixed_bits }),
       ...(tune ? [call(tuneRanges)] : []),
       // Behind the ranges of activations, whose steps the biases have: they bound the scales of weights.
       ...(rounding === "nearest" ? [] : [call(roundWeights, { method: rounding, ...learning })]),
@@ -96,6 +98,7 @@ export const quantizePasses = [
   smoothQuant,
   annotateInt8,
   observe,
+  placeInt8,
   tuneRanges,
   roundWeights,
   correctBias,

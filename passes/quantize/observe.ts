@@ -1,8 +1,9 @@
 import { z } from "zod";
-import { definePass, fail, type Graph, type Json, type TensorStatistics } from "../../compiler/core/index.js";
+import { definePass, fail, type Graph, type Json, type Op, type TensorStatistics } from "../../compiler/core/index.js";
 import type { RangeMethod } from "./options.js";
 import { chooseRange, paramsOf, type Range } from "./ranges.js";
-import { type EdgeSpec, type FixedSpec, type ObservedSpec, type OpSpec, readSpec } from "./spec.js";
+import { ruleOf } from "./rules.js";
+import { type EdgeSpec, type FixedSpec, type ObservedSpec, type OpSpec, OWN_RANGES, type OwnRange, readSpec } from "./spec.js";
 
 /** Samples in one run of calibration, and elements of input in them: enough to keep the kernels busy, few enough for small memory. */
 const MOST_SAMPLES = 8;
@@ -54,7 +55,8 @@ export const observe = definePass({
     const statistics = await executor.observe(graph, names, batches(), { bins: extremes ? 0 : options.bins });
     count("samples", done);
     if (done === 0) fail("CEC4006", { message: "the calibration data holds no sample", help: "check the slice of the data that `calibrate` names" });
-    const fixed = fixSpecs(specs, statistics, (name) => {
+    const alone = new Map<string, OwnRange>();
+    const fixed = fixSpecs(specs, statistics, alone, (name) => {
       count("values");
       const s = statistics.get(name);
       if (s !== undefined && s.min === s.max) count("constant");
@@ -69,9 +71,22 @@ export const observe = definePass({
         outputs: spec.outputs.map((e, i) => replace(e, op.outputs[i]?.name)),
       };
       rewrite.annotate(op, "quant", next as unknown as Json, "ranges are known");
+      if (ruleOf(op.kind).kind === "joined") annotateOwn(op);
+    }
+
+    /** What place-int8 decides by: the range that each value which shares this op's would have alone. */
+    function annotateOwn(op: Op): void {
+      const root = rootOf(specs, op.outputs[0]?.name ?? "");
+      const members = [...alone].filter(([name]) => rootOf(specs, name) === root);
+      if (members.length > 1) rewrite.annotate(op, OWN_RANGES, Object.fromEntries(members) as unknown as Json, "ranges of its operands alone");
     }
   },
 });
+
+const rootOf = (specs: ReadonlyMap<string, EdgeSpec>, name: string): string => {
+  const s = specs.get(name);
+  return s?.kind === "sharedWith" && s.value !== name ? rootOf(specs, s.value) : name;
+};
 
 /** Specs of activations by value name. */
 function specsByValue(graph: Graph): Map<string, EdgeSpec> {
@@ -95,14 +110,11 @@ function specsByValue(graph: Graph): Map<string, EdgeSpec> {
 function fixSpecs(
   specs: ReadonlyMap<string, EdgeSpec>,
   statistics: ReadonlyMap<string, TensorStatistics>,
+  alone: Map<string, OwnRange>,
   seen: (name: string) => void,
 ): Map<string, FixedSpec> {
-  const rootOf = (name: string): string => {
-    const s = specs.get(name);
-    return s?.kind === "sharedWith" && s.value !== name ? rootOf(s.value) : name;
-  };
   const groups = new Map<string, string[]>();
-  for (const name of specs.keys()) groups.set(rootOf(name), [...(groups.get(rootOf(name)) ?? []), name]);
+  for (const name of specs.keys()) groups.set(rootOf(specs, name), [...(groups.get(rootOf(specs, name)) ?? []), name]);
   const out = new Map<string, FixedSpec>();
   for (const [root, members] of groups) {
     const spec = specs.get(root) as ObservedSpec;
@@ -124,12 +136,13 @@ function fixSpecs(
     const negative = known.some(({ s }) => s.min < 0);
     const type = spec.scheme === "symmetric" && spec.type === "u8" ? (negative ? "i8" : "u8") : spec.type;
     const range = known.reduce<Range>(
-      (r, { s }) => {
+      (r, { name, s }) => {
         const c = chooseRange(s, spec.range as RangeMethod, {
           type,
           scheme: spec.scheme,
           ...(spec.percentile === undefined ? {} : { percentile: spec.percentile }),
         });
+        alone.set(name, { ...c, type, scheme: spec.scheme });
         return { low: Math.min(r.low, c.low), high: Math.max(r.high, c.high) };
       },
       { low: 0, high: 0 },

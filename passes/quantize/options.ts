@@ -40,6 +40,20 @@ export const int8Options = {
   learning: learning.prefault({}).describe("settings of learned rounding: see round-weights"),
   keep: z.array(z.string()).default([]).describe("names or patterns (`layer1.*`) of ops that stay in float"),
   overrides: z.record(z.string(), overrideOptions).default({}).describe("settings for ops or tensors whose name matches the key"),
+  mixed_bits: z
+    .number()
+    .min(0)
+    .max(64)
+    .default(4)
+    .describe(
+      "a Concat stays in float, with what reads it, where a range shared with its neighbours costs an operand more bits of resolution than this",
+    ),
+  placement: z
+    .enum(["all", "measured"])
+    .optional()
+    .describe(
+      "all: whatever has a rule runs on INT8; measured: what is not faster so on this machine, conversions included, stays in float. Plans that require a latency in the native engine measure",
+    ),
   profile: z
     .enum(["cpu", "tensorrt"])
     .default("cpu")

@@ -48,3 +48,10 @@ export const opSpec = z.object({ inputs: z.array(edgeSpec.nullable()), outputs: 
 export type OpSpec = z.infer<typeof opSpec>;
 
 export const readSpec = (op: Op): OpSpec | null => (op.annotations["quant"] === undefined ? null : opSpec.parse(op.annotations["quant"]));
+
+/** Annotation of a Concat: by value name, the range that each value which shares the Concat's would have alone. */
+export const OWN_RANGES = "own-ranges";
+const ownRange = z.object({ low: z.number(), high: z.number(), type: stored, scheme: z.enum(["asymmetric", "symmetric"]) }).strict();
+export type OwnRange = z.infer<typeof ownRange>;
+export const readOwnRanges = (op: Op): Readonly<Record<string, OwnRange>> =>
+  op.annotations[OWN_RANGES] === undefined ? {} : z.record(z.string(), ownRange).parse(op.annotations[OWN_RANGES]);

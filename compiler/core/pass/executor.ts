@@ -130,6 +130,10 @@ export interface Executor {
     batches: AsyncIterable<Feeds>,
     options: ObserveOptions,
   ): Promise<ReadonlyMap<string, TensorStatistics>>;
+  /**
+   * Times single ops as the engine runs them: nanoseconds by `KIND NAME` of the lowered op, the least of several runs. Absent where an engine cannot tell.
+   */
+  profile?(graph: Graph, feeds: Feeds): Promise<ReadonlyMap<string, number>>;
 }
 
 /** Calibration samples, streamed anew at each call of `batches`. */

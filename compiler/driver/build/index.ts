@@ -73,9 +73,16 @@ export interface BuildResult {
 /** Every build starts from a cleaned graph: shapes known, constants folded. */
 const first: PassCall = { pass: passTable.get("canonicalize") as PassCall["pass"], options: {} };
 
+/** A plan that requires a latency of our engine lets measured times decide what runs on INT8, unless it says otherwise. */
+function placed(plan: CheckedPlan, s: CheckedPlan["steps"][number]): Readonly<Record<string, unknown>> {
+  const timed = plan.requires.some((r) => r.kind === "latency" && r.engine === "native");
+  const { mode = "int8", placement } = s.options;
+  return timed && s.name === "quantize" && mode === "int8" && placement === undefined ? { ...s.options, placement: "measured" } : s.options;
+}
+
 export const planCalls = (plan: CheckedPlan): PassCall[] => [
   first,
-  ...plan.steps.map((s): PassCall => ({ pass: passOf(s.name, s.plugin), options: s.options })),
+  ...plan.steps.map((s): PassCall => ({ pass: passOf(s.name, s.plugin), options: placed(plan, s) })),
 ];
 
 export async function planSource(file: CheckedFile, plan: CheckedPlan): Promise<LoadedModel> {

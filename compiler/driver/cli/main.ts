@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { CecError, diagnostic } from "../../core/index.js";
 import { removePending } from "../files.js";
 import { version } from "../version.js";
+import { addAnalyze } from "./commands/analyze.js";
 import { addBench } from "./commands/bench.js";
 import { addBisect } from "./commands/bisect.js";
 import { addBuild } from "./commands/build.js";
@@ -38,6 +39,7 @@ for (const add of [
   addRun,
   addTypes,
   addEval,
+  addAnalyze,
   addBench,
   addDiff,
   addOpt,

@@ -168,8 +168,8 @@ export function createStatistics(bins: number, channels = false): { add(t: Tenso
       first = Math.floor(low / width);
     }
     while (Math.floor(low / width) < first || Math.floor(high / width) >= first + counts.length) {
-      const from = Math.min(first, Math.floor(low / width));
-      const to = Math.max(first + counts.length - 1, Math.floor(high / width));
+      // All that was seen so far, this batch included; empty bins around it are no reason to coarsen.
+      const [from, to] = [Math.floor(min / width), Math.floor(max / width)];
       if (to - from < counts.length) {
         const moved = new Float64Array(counts.length);
         counts.forEach((c, i) => {

@@ -144,3 +144,22 @@ it("extends a plan of another file", () => {
   expect(r.stdout).toContain("holds  cosine >= 0.5");
   expect(cec(folder, ["build", "strict.cplan", "--out", "out"]).stderr).toContain("has 2 plans");
 });
+
+it("a plan that requires a latency of our engine lets measured times place INT8, unless it says otherwise", () => {
+  const decisions = (more: string, options = "range: range"): readonly { pass: string; reason: string; figure?: number }[] => {
+    const folder = project(more);
+    write(folder, "plan.cplan", smallPlan(more).replace("range: range", options));
+    expect(cec(folder, ["build", "plan.cplan"]).status).toBe(0);
+    const report = JSON.parse(readFileSync(join(folder, "out/report.json"), "utf8"));
+    return report.decisions.filter((d: { pass: string }) => d.pass === "place-int8");
+  };
+  const latency = "  require latency(native, threads: 1) <= 100x\n";
+  const measured = decisions(latency);
+  expect(measured.length).toBeGreaterThan(3);
+  for (const d of measured) {
+    expect(d.reason).toMatch(/^measured: [\d.]+ µs on INT8 with its conversions, [\d.]+ µs in float/);
+    expect(d.figure).toBeGreaterThan(0);
+  }
+  expect(decisions("")).toEqual([]);
+  expect(decisions(latency, "range: range, placement: all")).toEqual([]);
+});

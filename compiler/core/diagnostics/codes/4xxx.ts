@@ -29,4 +29,8 @@ export const codes4 = {
   CEC4010: { title: "Blob is not at hand", text: "IR text refers to constants by hash; the store beside it does not hold this one." },
   CEC4011: { title: "Op or tensor pattern matches nothing", text: "A name in `keep` or `overrides` matches no node of the graph." },
   CEC4012: { title: "No patch is at fault", text: "The bisection needs a pipeline whose result is bad and whose source is good." },
+  CEC4020: {
+    title: "Times of ops cannot be measured",
+    text: "`placement: measured` needs an engine that times single ops, and a calibration sample to run: the native engine does, ONNX Runtime does not.",
+  },
 } as const satisfies Record<string, CodeText>;

@@ -20,4 +20,12 @@ export const codes7 = {
     title: "Result is slower or larger than its source",
     text: "Compression that costs time or space is a warning, never silent. Latencies are medians of alternating runs on this machine.",
   },
+  CEC7007: {
+    title: "Models do not belong together",
+    text: "`cec analyze` compares a model with what was made of it: layers are found by name, by the name of their result, or by their place in the graph.",
+  },
+  CEC7008: {
+    title: "Model is not quantized",
+    text: "`cec analyze` found no QuantizeLinear, DequantizeLinear or integer weights in ops that have a counterpart: values are compared, quantizers cannot be.",
+  },
 } as const satisfies Record<string, CodeText>;

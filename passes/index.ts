@@ -3,8 +3,9 @@ import type { PassDefinition } from "../compiler/core/index.js";
 import { canonicalizePasses } from "./canonicalize/index.js";
 import { lowerPasses } from "./lower/index.js";
 import { quantizePasses } from "./quantize/index.js";
+import { trainPasses } from "./train/index.js";
 
-const all: readonly PassDefinition[] = [...canonicalizePasses, ...quantizePasses, ...lowerPasses];
+const all: readonly PassDefinition[] = [...canonicalizePasses, ...quantizePasses, ...trainPasses, ...lowerPasses];
 
 /** Passes by their name in a plan: snake case, as all names of the language. */
 export const passes: ReadonlyMap<string, PassDefinition> = new Map(all.map((p) => [p.name.replaceAll("-", "_"), p]));
@@ -16,3 +17,4 @@ export { canonicalizePasses } from "./canonicalize/index.js";
 export { type LowerOptions, lowerPasses, lowerPipeline, supportedByNative, unsupportedReason } from "./lower/index.js";
 export { quantizePasses } from "./quantize/index.js";
 export { rangeMethods } from "./quantize/options.js";
+export * from "./train/index.js";

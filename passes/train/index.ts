@@ -1,0 +1,14 @@
+/** Training as rewrites of the graph: a loss, its gradients, the optimizer's step. */
+import type { PassDefinition } from "../../compiler/core/index.js";
+import { addLoss } from "./add-loss.js";
+import { applyOptimizer } from "./apply-optimizer.js";
+import { autodiff } from "./autodiff.js";
+import { unrollRecurrent } from "./unroll-recurrent.js";
+
+export { addLoss } from "./add-loss.js";
+export { applyOptimizer, initialStates, optimizerOptions, statesOf } from "./apply-optimizer.js";
+export { autodiff, gradientName, nextName } from "./autodiff.js";
+export { differentiable } from "./gradients/index.js";
+export { unrollRecurrent } from "./unroll-recurrent.js";
+
+export const trainPasses = [addLoss, unrollRecurrent, autodiff, applyOptimizer] as unknown as readonly PassDefinition[];

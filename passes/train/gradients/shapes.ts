@@ -27,8 +27,11 @@ const part = (g: GradientContext, v: Value, axis: number, start: number, count: 
   g.value("slice", [v, ints(g, [start]), ints(g, [start + count]), ints(g, [axis])]);
 
 /** `v` between zeros along an axis. */
-const padded = (g: GradientContext, v: Value, axis: number, before: number, after: number): Value =>
-  before === 0 && after === 0 ? v : g.value("pad", [v, ints(g, [before, after]), null, ints(g, [axis])]);
+function padded(g: GradientContext, v: Value, axis: number, before: number, after: number): Value {
+  if (before === 0 && after === 0) return v;
+  const at = (n: number): number[] => Array.from({ length: rankOf(v) }, (_, i) => (i === axis ? n : 0));
+  return g.value("pad", [v, ints(g, [...at(before), ...at(after)])]);
+}
 
 export const shapes = {
   reshape: reshaped,

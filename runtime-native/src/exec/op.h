@@ -188,6 +188,8 @@ class Op {
   virtual void run(RunContext& ctx) const = 0;
   /// Bytes of packed weights.
   virtual size_t packed_bytes() const { return 0; }
+  /// False where the result depends on the shapes of the operands only: it is known when a plan is made, whatever the operands hold.
+  virtual bool reads_operands() const { return true; }
 };
 
 struct OpKind {

@@ -170,6 +170,7 @@ struct Session::Impl {
       if (node >= 0) {
         progress = progress || !must_fold[static_cast<size_t>(node)];
         must_fold[static_cast<size_t>(node)] = true;
+        if (!program->nodes()[static_cast<size_t>(node)].op->reads_operands()) continue;
         for (int32_t input : program->nodes()[static_cast<size_t>(node)].inputs) todo.push_back(input);
         continue;
       }
@@ -259,6 +260,7 @@ struct Session::Impl {
       const ProgramNode& node = nodes[n];
       PrepareContext ctx;
       ctx.thread_count = pool.size();
+      const bool reads = node.op->reads_operands();
       bool all_known = true;
       for (int32_t id : node.inputs) {
         PrepareContext::Operand operand;
@@ -266,7 +268,7 @@ struct Session::Impl {
         if (id >= 0) {
           operand.type = &plan.types[static_cast<size_t>(id)];
           operand.value = known[static_cast<size_t>(id)];
-          if (operand.value == nullptr && operand.type->bytes() != 0 && !program->tensors()[static_cast<size_t>(id)].is_constant) all_known = false;
+          if (reads && operand.value == nullptr && operand.type->bytes() != 0 && !program->tensors()[static_cast<size_t>(id)].is_constant) all_known = false;
         }
         ctx.operands.push_back(operand);
       }
@@ -434,7 +436,7 @@ struct Session::Impl {
     size_t result_bytes = 0;
     for (int32_t id : node.inputs) {
       const size_t t = static_cast<size_t>(id);
-      if (id >= 0 && known[t] == nullptr && plan.types[t].bytes() != 0 && !program->tensors()[t].is_constant) throw NeedValue{id};
+      if (node.op->reads_operands() && id >= 0 && known[t] == nullptr && plan.types[t].bytes() != 0 && !program->tensors()[t].is_constant) throw NeedValue{id};
       in.push_back(id < 0 ? nullptr : known[t]);
       in_types.push_back(id < 0 ? nullptr : &plan.types[t]);
     }

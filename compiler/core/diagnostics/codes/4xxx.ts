@@ -37,5 +37,13 @@ export const codes4 = {
     title: "Loss does not fit the graph",
     text: "The output that the loss is taken of is not there, or its shape is not the one that the loss takes.",
   },
+  CEC4016: {
+    title: "Training needs data and an engine",
+    text: "`train` runs in `cec build`, on the data sets that the plan declares and in the native engine.",
+  },
+  CEC4017: {
+    title: "Training diverged",
+    text: "The loss became NaN or infinite, or grew beyond any use. The message names the step and the first op whose result is not finite. Use a smaller learning rate, a warm-up, or `clip_norm`; look for zeros under a division or a logarithm.",
+  },
   CEC4012: { title: "No patch is at fault", text: "The bisection needs a pipeline whose result is bad and whose source is good." },
 } as const satisfies Record<string, CodeText>;

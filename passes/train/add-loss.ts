@@ -72,16 +72,14 @@ function crossEntropy(edit: Edit, logits: Value, shape: Shape, smoothing: number
     fail("CEC4015", { message: `logits must be [N, …, classes], %${logits.name} is [${shape.join(", ")}]`, at: { tensor: logits.name } });
   const v = emit(edit);
   const labels = edit.addInput("labels", tensorType("i64", shape.slice(0, -1)));
-  const ints = (...values: number[]): Value => edit.constant("loss.axes", i64(values));
-  const rows = shape.length === 2 ? logits : v("reshape", [logits, ints(-1, classes as number)]);
-  const wanted = v("reshape", [labels, ints(-1, 1)]);
-  const log = v("log_softmax", [rows], { axis: -1 });
-  const picked = v("reduce_mean", [v("gather_elements", [log, wanted], { axis: 1 })], { keepdims: 0 });
+  const wanted = v("unsqueeze", [labels, edit.constant("loss.axis", i64([-1]))]);
+  const log = v("log_softmax", [logits], { axis: -1 });
+  const picked = v("reduce_mean", [v("gather_elements", [log, wanted], { axis: -1 })], { keepdims: 0 });
   const scaled = (x: Value, by: number): Value => v("mul", [x, edit.constant("loss.factor", fromNumbers(elemOf(logits), [], [by]))]);
   const loss =
     smoothing === 0 ? v("neg", [picked]) : v("add", [scaled(picked, smoothing - 1), scaled(v("reduce_mean", [log], { keepdims: 0 }), -smoothing)]);
   edit.addOutput("loss", loss);
-  const right = v("equal", [v("arg_max", [rows], { axis: 1, keepdims: 1 }), wanted]);
+  const right = v("equal", [v("arg_max", [logits], { axis: -1, keepdims: 1 }), wanted]);
   edit.addOutput("correct", v("reduce_sum", [v("cast", [right], { to: "f32" })], { keepdims: 0 }));
 }
 

@@ -62,13 +62,13 @@ export const applyOptimizer = definePass({
           ? finite
           : v("mul", [finite, v("min", [scalar(1), v("div", [scalar(options.clip_norm), v("add", [norm, scalar(1e-6)])])])]);
       for (const { value, gradient } of parameters) {
+        const parameter = asInput(edit, value);
         const state = (suffix: string): Value => {
           count("states");
-          return edit.addInput(`${value.name}.${suffix}`, value.type);
+          return edit.addInput(`${parameter.name}.${suffix}`, value.type);
         };
         const matrix = value.type.kind === "tensor" && (value.type.shape?.length ?? 0) > 1;
         const decay = options.weight_decay > 0 && (options.decay === "all" || matrix) ? { weight_decay: options.weight_decay } : {};
-        const parameter = asInput(edit, value);
         const held = options.kind === "sgd" ? [state("velocity")] : [state("first_moment"), state("second_moment")];
         const made =
           options.kind === "sgd"

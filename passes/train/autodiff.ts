@@ -120,6 +120,9 @@ function activeValues(graph: Graph, parameters: readonly Value[], loss: Value): 
   return active;
 }
 
+/** Kinds whose operands are repeated to one shape. */
+const broadcasting: ReadonlySet<string> = new Set("add sub mul div pow max min sum mean where prelu gemm layer_normalization".split(" "));
+
 function contextOf(edit: Edit, op: Op, gradients: Map<Value, Value>, active: ReadonlySet<Value>): GradientContext {
   const base = `${op.name || op.outputs[0]?.name}.grad`;
   const emit = emitter(edit, base);
@@ -144,7 +147,8 @@ function contextOf(edit: Edit, op: Op, gradients: Map<Value, Value>, active: Rea
     add(i, gradient) {
       const x = op.inputs[i];
       if (x == null || !active.has(x)) return;
-      const flows = sumTo(emit, gradient(), x, reject);
+      // Other kinds do not broadcast: their rules give what the operand has.
+      const flows = broadcasting.has(op.kind) ? sumTo(emit, gradient(), x, reject) : gradient();
       const sum = gradients.get(x);
       gradients.set(x, sum === undefined ? flows : emit.value("add", [sum, flows]));
     },

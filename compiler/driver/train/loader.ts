@@ -88,6 +88,13 @@ export type Answer =
 /** Batches that each worker makes ahead. */
 const AHEAD = 3;
 
+/** A loader thread. Run from the sources (tests, `tsx`), it needs tsx's loader hooks, which threads do not inherit. */
+function startWorker(settings: LoaderSettings): Worker {
+  if (!import.meta.url.endsWith(".ts")) return new Worker(new URL("./loader-worker.js", import.meta.url), { workerData: settings });
+  const entry = JSON.stringify(new URL("./loader-worker.ts", import.meta.url).href);
+  return new Worker(`import("tsx/esm/api").then(({ register }) => (register(), import(${entry})));`, { eval: true, workerData: settings });
+}
+
 /** Batches from step `from` on. With 0 workers they are made when they are asked for. */
 export async function openLoader(settings: LoaderSettings, data: Dataset, workers: number, from: number): Promise<Loader> {
   let step = from;
@@ -95,15 +102,7 @@ export async function openLoader(settings: LoaderSettings, data: Dataset, worker
     const make = batchMaker(data, settings);
     return { next: () => make(step++), close: async () => undefined };
   }
-  const source = import.meta.url.endsWith(".ts");
-  const threads = Array.from(
-    { length: workers },
-    () =>
-      new Worker(new URL(source ? "./loader-worker.ts" : "./loader-worker.js", import.meta.url), {
-        workerData: settings,
-        ...(source ? { execArgv: ["--import", "tsx"] } : {}),
-      }),
-  );
+  const threads = Array.from({ length: workers }, () => startWorker(settings));
   const ready = new Map<number, Answer>();
   let waiting: (() => void) | null = null;
   let broken: Error | null = null;

@@ -4,7 +4,6 @@ import {
   definePass,
   type Edit,
   f32,
-  isStatic,
   num,
   nums,
   type Op,
@@ -54,10 +53,6 @@ export const lowerFloat = definePass({
       global_average_pool: globalPool,
       gemm,
       matmul,
-      "train.conv_backward_weights": convBackwardWeights,
-      "train.max_pool_backward": trainingOp,
-      "train.batch_norm": trainingOp,
-      "train.batch_norm_backward": trainingOp,
     };
     for (const op of [...graph.ops]) {
       const rule = lower[op.kind];
@@ -84,7 +79,7 @@ export const lowerFloat = definePass({
       const weights = constantTensor(w);
       const b = bias == null ? null : constantTensor(bias);
       if (shape === null) return "the shape of its input is not known";
-      if (weights === null || (bias != null && b === null)) return convVariable(op);
+      if (weights === null || (bias != null && b === null)) return "its weights or bias are computed";
       const window = windowAttrs(op, shape.slice(2), weights.dims.slice(2));
       if (typeof window === "string") return window;
       const oneD = weights.dims.length === 3;
@@ -115,9 +110,9 @@ export const lowerFloat = definePass({
       const shape = shapeOf(x);
       const weights = constantTensor(w);
       if (shape?.length !== 4) return "it is not 2-D";
+      if (weights === null || (bias != null && constantTensor(bias) === null)) return "its weights or bias are computed";
       if (op.attrs["output_shape"] !== undefined || (op.attrs["auto_pad"] ?? "NOTSET") !== "NOTSET")
         return "its output shape is given instead of pads";
-      const variable = weights === null || (bias != null && constantTensor(bias) === null);
       const list = (name: string, v: number, n: number): readonly number[] =>
         nums(op, name).length > 0 ? nums(op, name) : new Array<number>(n).fill(v);
       const attrs = {
@@ -130,54 +125,12 @@ export const lowerFloat = definePass({
       };
       return swap(op, (edit) => {
         const y = edit.insert(
-          variable ? "cpu.conv_transpose_variable" : "cpu.conv_transpose",
-          [channelsLast(edit, x as Value), channelsLast(edit, w as Value), bias ?? null],
+          "cpu.conv_transpose",
+          [channelsLast(edit, x as Value), edit.constant(`${op.name}.w`, transposed(weights, [0, 2, 3, 1])), bias ?? null],
           { attrs, name: op.name },
         );
         return channelsFirst(edit, y.outputs[0] as Value);
       });
-    }
-
-    /** Weights that training changes, or that are computed in another way. */
-    function convVariable(op: Op): string | null {
-      const [x, w, bias, residual] = op.inputs;
-      const kernel = shapeOf(w)?.slice(2);
-      if (kernel?.length !== 2 || !isStatic(kernel)) return "its weights are computed, and it is not 2-D or their size is not known";
-      const window = windowAttrs(op, shapeOf(x)?.slice(2) as Shape, kernel);
-      if (typeof window === "string") return window;
-      return swap(op, (edit) => {
-        const y = edit.insert(
-          "cpu.conv_variable",
-          [channelsLast(edit, x as Value), channelsLast(edit, w as Value), bias ?? null, residual == null ? null : channelsLast(edit, residual)],
-          { attrs: { ...window, group: num(op, "group", 1), ...fusedAttrs(op) }, name: op.name },
-        );
-        return channelsFirst(edit, y.outputs[0] as Value);
-      });
-    }
-
-    function convBackwardWeights(op: Op): string | null {
-      if (op.attrs["channels_last"] === 1) return null;
-      if (shapeOf(op.inputs[0])?.length !== 4) return "it is not 2-D";
-      return swap(op, (edit) => {
-        const inputs = op.inputs.map((v) => channelsLast(edit, v as Value));
-        return channelsFirst(edit, edit.insert(op.kind, inputs, { attrs: { ...op.attrs, channels_last: 1 }, name: op.name }).outputs[0] as Value);
-      });
-    }
-
-    /** Operands and results of rank 4 are images; vectors of channels stay. */
-    function trainingOp(op: Op): string | null {
-      const rank = shapeOf(op.inputs[op.kind === "train.batch_norm_backward" ? 1 : 0])?.length;
-      if (op.attrs["channels_last"] === 1 || rank === 2) return null;
-      if (rank !== 4) return "it is not 2-D";
-      rewrite.patch(op, `${op.kind} runs channels last`, (edit) => {
-        const inputs = op.inputs.map((v) => (v !== null && shapeOf(v)?.length === 4 ? channelsLast(edit, v) : v));
-        const made = edit.insert(op.kind, inputs, { attrs: { ...op.attrs, channels_last: 1 }, outputs: op.outputs.length, name: op.name });
-        made.outputs.forEach((v, i) => {
-          edit.replaceAllUses(op.outputs[i] as Value, shapeOf(v)?.length === 4 ? channelsFirst(edit, v) : v);
-        });
-        edit.eraseDead(op);
-      });
-      return null;
     }
 
     function pool(op: Op): string | null {

@@ -38,7 +38,10 @@ set(CEC_KERNEL_AVXVNNI
   ${CEC_KERNELS_SRC}/gemm_u8s8_s32/avxvnni.cc)
 set(CEC_KERNEL_NEON
   ${CEC_KERNELS_SRC}/elementwise_f32/neon.cc
-  ${CEC_KERNELS_SRC}/rows_f32/neon.cc)
+  ${CEC_KERNELS_SRC}/rows_f32/neon.cc
+  ${CEC_KERNELS_SRC}/conv_wgrad_f32/neon.cc
+  ${CEC_KERNELS_SRC}/batch_norm_f32/neon.cc
+  ${CEC_KERNELS_SRC}/training_f32/neon.cc)
 
 set(CEC_KERNEL_NEONDOT
   ${CEC_KERNELS_SRC}/gemm_u8s8_s32/neondot.cc)

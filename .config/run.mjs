@@ -158,14 +158,21 @@ const steps = {
   start() {
     steps.build();
     const out = "out/quickstart";
-    run("making a model and data", process.execPath, ["models/quickstart/make-model.mjs", `${out}/shapes.onnx`]);
-    run("cec build models/quickstart/shapes.cplan --out out/quickstart", process.execPath, [
-      "dist/compiler/driver/cli/main.js",
-      "build",
-      "models/quickstart/shapes.cplan",
-      "--out",
-      out,
-    ]);
+    for (const [title, plan] of [
+      ["training a small net on generated pictures", "trained"],
+      ["compressing it to INT8", "int8"],
+    ])
+      run(`${title}: cec build models/quickstart/shapes.cplan --plan ${plan} --out ${out}`, process.execPath, [
+        "dist/compiler/driver/cli/main.js",
+        "build",
+        "models/quickstart/shapes.cplan",
+        "--plan",
+        plan,
+        "--out",
+        out,
+        "--threads",
+        "2",
+      ]);
     process.stdout.write(`\nThe report is ${out}/report.html; the plan is models/quickstart/shapes.cplan.\n`);
   },
   test() {

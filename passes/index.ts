@@ -3,8 +3,9 @@ import type { PassDefinition } from "../compiler/core/index.js";
 import { canonicalizePasses } from "./canonicalize/index.js";
 import { lowerPasses } from "./lower/index.js";
 import { quantizePasses } from "./quantize/index.js";
+import { trainPasses } from "./train/index.js";
 
-const all: readonly PassDefinition[] = [...canonicalizePasses, ...quantizePasses, ...lowerPasses];
+const all: readonly PassDefinition[] = [...canonicalizePasses, ...quantizePasses, ...trainPasses, ...lowerPasses];
 
 /** Passes by their name in a plan: snake case, as all names of the language. */
 export const passes: ReadonlyMap<string, PassDefinition> = new Map(all.map((p) => [p.name.replaceAll("-", "_"), p]));
@@ -18,3 +19,4 @@ export { quantizePasses } from "./quantize/index.js";
 export { rangeMethods } from "./quantize/options.js";
 export { biasMethods, type Int8Settings, type RecipeName, settingsOf } from "./quantize/recipes.js";
 export { readSpec } from "./quantize/spec.js";
+export * from "./train/index.js";

@@ -55,4 +55,5 @@ export * from "./pass/instruments.js";
 export * from "./pass/manager.js";
 export * from "./pass/rewrite.js";
 export * from "./pass/tolerance.js";
+export * from "./pass/trainer.js";
 export * from "./random.js";

@@ -59,6 +59,7 @@ const elementwise: ReadonlySet<string> = new Set([
   "equal",
   "less",
   "greater",
+  "train.relu_backward",
   "cpu.qadd",
   "cpu.qmul",
   "cpu.requantize",
@@ -82,6 +83,7 @@ export const assignLayout = definePass({
   run({ graph, rewrite, count }) {
     for (const op of [...graph.ops]) {
       if (!graph.ops.includes(op)) continue;
+      if (op.kind.startsWith("reduce_") && reduceImages(op)) continue;
       if ((op.kind === "flatten" || op.kind === "reshape" || op.kind === "squeeze") && flattenPooled(op)) continue;
       if (!op.inputs.some((v) => isPerm(v?.producer, TO_NCHW)) || op.outputs.length !== 1 || shapeOf(op.outputs[0])?.length !== 4) continue;
       const plan = planFor(op);
@@ -92,6 +94,23 @@ export const assignLayout = definePass({
         edit.eraseDead(op);
       });
       count("moved");
+    }
+
+    /** A reduction that leaves no image: its axes are named anew. */
+    function reduceImages(op: Op): boolean {
+      const before = op.inputs[0]?.producer;
+      const axes = constantTensor(op.inputs[1] ?? null);
+      if (!isPerm(before, TO_NCHW) || axes === null || num(op, "keepdims", 1) === 1) return false;
+      const moved = Array.from(axes.data as BigInt64Array, (a) => moveAxis(Number(a))).sort((a, b) => a - b);
+      // What is left keeps its order only if it is no more than one axis.
+      if (moved.length < 3) return false;
+      rewrite.patch(op, `${op.kind} runs channels last`, (edit) => {
+        const inputs = [(before as Op).inputs[0] as Value, edit.constant(`${op.name || op.kind}.axes`, i64(moved))];
+        edit.replaceAllUses(op.outputs[0] as Value, edit.insert(op.kind, inputs, { attrs: op.attrs, name: op.name }).outputs[0] as Value);
+        edit.eraseDead(op);
+      });
+      count("moved");
+      return true;
     }
 
     /** A reshape of pooled images [N, C, 1, 1] reads the same elements in either order. */
@@ -148,6 +167,18 @@ function planFor(op: Op): Plan | null {
       const moved = [...TO_NHWC.map((a) => v[a] as number), ...TO_NHWC.map((a) => v[a + 4] as number)];
       return {
         inputs: (edit) => [operand(edit, op.inputs[0] as Value), edit.constant(`${op.name || "pad"}.pads`, i64(moved)), op.inputs[2] ?? null],
+        attrs: op.attrs,
+      };
+    }
+    case "expand": {
+      const target = constantTensor(op.inputs[1]);
+      if (target === null || target.data.length !== 4) return null;
+      const v = Array.from(target.data as BigInt64Array, Number);
+      return {
+        inputs: (edit) => [
+          operand(edit, op.inputs[0] as Value),
+          edit.constant(`${op.name || "expand"}.shape`, i64(TO_NHWC.map((a) => v[a] as number))),
+        ],
         attrs: op.attrs,
       };
     }

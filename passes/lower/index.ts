@@ -9,10 +9,18 @@ import { foldWeights } from "./fold-weights.js";
 import { fuseQuantizedResidual } from "./fuse-quantized-residual.js";
 import { lowerFloat } from "./lower-float.js";
 import { lowerQdq } from "./lower-qdq.js";
+import { lowerTraining } from "./lower-training.js";
 
 export { supportedByNative, unsupportedReason } from "./engine-kinds.js";
 
-export const lowerPasses = [lowerQdq, foldWeights, lowerFloat, assignLayout, fuseQuantizedResidual] as unknown as readonly PassDefinition[];
+export const lowerPasses = [
+  lowerQdq,
+  foldWeights,
+  lowerFloat,
+  lowerTraining,
+  assignLayout,
+  fuseQuantizedResidual,
+] as unknown as readonly PassDefinition[];
 
 const call = (pass: unknown, options: object = {}): PassCall => ({ pass: pass as PassDefinition, options: options as PassCall["options"] });
 
@@ -30,6 +38,8 @@ export function lowerPipeline(level: string, { precision = "f32" }: LowerOptions
     // After integer ops took theirs, before float ops look for constant weights.
     call(foldWeights),
     call(lowerFloat, { precision }),
+    // What it left: weights that are state.
+    call(lowerTraining),
     // Twice: transposes that cancel make further ops see a channels-last operand.
     call(assignLayout),
     call(simplifyTransposes),

@@ -104,7 +104,14 @@ export interface Addon {
   readonly Program: new (bytes: Uint8Array, isa?: string) => AddonProgram;
   /** Off the event loop; a path is mapped into memory. */
   loadProgram(source: string | Uint8Array, isa?: string): Promise<AddonProgram>;
-  readonly Session: new (program: AddonProgram, threads: number, keep: readonly string[], profile: boolean) => AddonSession;
+  /** `updates` holds pairs of an input and the output that is its next value, one after the other. */
+  readonly Session: new (
+    program: AddonProgram,
+    threads: number,
+    keep: readonly string[],
+    profile: boolean,
+    updates?: readonly string[],
+  ) => AddonSession;
   readonly Observer: new (program: AddonProgram, names: readonly string[], bins: number, perChannel: boolean) => AddonObserver;
   cpuInfo(): {
     readonly isa: string;

@@ -129,6 +129,11 @@ export function loadProgram(bytes: Uint8Array, options: ProgramOptions = {}): Na
   return program;
 }
 
+/** The addon's object behind a program. */
+export function programOf(program: NativeProgram): AddonProgram {
+  return programs.get(program) ?? fail("CEC6007", { message: "this is no program of this engine" });
+}
+
 /** Feeds in the program's order. */
 function orderFeeds(inputs: readonly TensorInfo[], feeds: Readonly<Record<string, Tensor>>): AddonTensor[] {
   for (const name of Object.keys(feeds)) {

@@ -206,6 +206,12 @@ export class Graph {
     this.#outputs[index] = { name: old.name, value };
   }
 
+  removeOutput(name: string): void {
+    const at = this.#outputs.findIndex((o) => o.name === name);
+    if (at < 0) throw new RangeError(`graph ${this.name} has no output "${name}"`);
+    this.#outputs.splice(at, 1);
+  }
+
   /** Drops the outputs after the first `count`: for values that were made outputs only to keep them alive through lowering. */
   truncateOutputs(count: number): void {
     this.#outputs.length = Math.min(count, this.#outputs.length);

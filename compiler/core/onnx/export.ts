@@ -1,6 +1,6 @@
 /**
  * IR to ONNX. The default opset is 17, raised where an operator, an attribute or a type needs a newer one, and said so. Fused attributes are written
- * as nodes of their own; engine kinds (`cpu.*`) cannot be exported.
+ * as nodes of their own; engine kinds (`cpu.*`) and those of training (`train.*`) cannot be exported.
  */
 import { fail } from "../diagnostics/index.js";
 import { type Attrs, constantTensor, type Graph, type Op, type Value } from "../ir/graph.js";
@@ -277,11 +277,11 @@ function writeOp(graph: Graph, op: Op, w: Writer): void {
     if (graph.isUsed(v)) w.initializers.push(tensorProto(name(v), v.type, op.data as Blob, w.store, op.doc));
     return;
   }
-  if (op.kind.startsWith("cpu."))
+  if (op.kind.startsWith("cpu.") || op.kind.startsWith("train."))
     fail("CEC3012", {
-      message: `${describeOp(op)} is an op of the native engine`,
-      why: "lowered graphs have no ONNX form",
-      help: "emit ONNX before lowering",
+      message: `${describeOp(op)} is an op of ${op.kind.startsWith("cpu.") ? "the native engine" : "training"}`,
+      why: "lowered and training graphs have no ONNX form",
+      help: "emit ONNX before lowering, from the graph that is trained",
       at: { node: op.name },
     });
   if (op.kind === "carry") return writeCarry(op, w, name, outputs);

@@ -1,8 +1,8 @@
 /** ONNX operator of each IR kind: the one table that import and export read. */
 import type { OpKind } from "../ir/ops/index.js";
 
-/** Kinds without an operator of their own: constants are initializers, carried nodes keep their bytes, engine kinds are never exported. */
-type Special = "constant" | "carry" | `cpu.${string}`;
+/** Kinds without an operator of their own: constants are initializers, carried nodes keep their bytes, engine kinds and those of training are never exported. */
+type Special = "constant" | "carry" | `cpu.${string}` | `train.${string}`;
 
 export const opTypes: Readonly<Record<Exclude<OpKind, Special>, string>> = {
   abs: "Abs",

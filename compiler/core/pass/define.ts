@@ -7,6 +7,7 @@ import type { Graph, Level, Op, Value } from "../ir/graph.js";
 import type { Tensor } from "../ir/tensor.js";
 import type { CalibrationSource, Executor } from "./executor.js";
 import type { Rewriter } from "./rewrite.js";
+import type { Trainer } from "./trainer.js";
 
 /** What a pass promises about values: the same bits, the same up to float rounding, or a change that is wanted. */
 export type Keeps = "bit-exact" | "values" | "lossy";
@@ -37,6 +38,8 @@ export interface PassContext<Options, Stats extends string> {
   /** Runs graphs (calibration, measuring); `null` where the caller has none. */
   readonly executor: Executor | null;
   readonly calibration: CalibrationSource | null;
+  /** Runs training steps on the plan's data; `null` where the caller has none. */
+  readonly trainer: Trainer | null;
   /** Reports progress of long work, 0 to 1. */
   progress(fraction: number, what: string): void;
   readonly signal: AbortSignal | null;

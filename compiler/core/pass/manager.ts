@@ -13,6 +13,7 @@ import type { Decision, PassCall, PassContext, PassDefinition } from "./define.j
 import type { CalibrationSource, Executor } from "./executor.js";
 import { numericInstrument } from "./instruments.js";
 import { createRewriter, type PatchRecord, StopAfterPatch } from "./rewrite.js";
+import type { Trainer } from "./trainer.js";
 
 /** One pass of a flat pipeline. */
 export interface PassStep {
@@ -42,6 +43,7 @@ export interface PipelineOptions {
   readonly verify?: "off" | "each" | "numeric";
   readonly instruments?: readonly Instrument[];
   readonly executor?: Executor | null;
+  readonly trainer?: Trainer | null;
   readonly calibration?: CalibrationSource | null;
   /** Ends the pipeline right after the patch of this number (from 1); 0 runs nothing. */
   readonly stopAfterPatch?: number;
@@ -213,6 +215,7 @@ export async function runPipeline(graph: Graph, calls: readonly PassCall[], opti
       random: randomFrom(options.seed ?? 0, streamOf(`${step.index}:${pass.name}`)),
       executor: options.executor ?? null,
       calibration: options.calibration ?? null,
+      trainer: options.trainer ?? null,
       progress: (fraction, what) => options.onProgress?.(pass.name, fraction, what),
       signal,
     };

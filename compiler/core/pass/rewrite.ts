@@ -15,8 +15,13 @@ export type NewOp = Omit<OpSpec, "types" | "kind" | "inputs"> & {
   readonly outputs?: number;
 };
 
-/** The edits of one patch. All insertions stand directly before the patch's anchor, in the order they are made. */
+/** The edits of one patch. All insertions stand directly before the patch's anchor (at the end of the graph where there is none), in the order they are made. */
 export interface Edit {
+  /** A new graph input, after those that are there. */
+  addInput(name: string, type: Type): Value;
+  /** A new graph output, after those that are there. */
+  addOutput(name: string, value: Value): void;
+  removeOutput(name: string): void;
   insert(kind: string, inputs: readonly (Value | null)[], options?: NewOp): Op;
   constant(name: string, tensor: Tensor): Value;
   setInput(op: Op, index: number, value: Value | null): void;
@@ -40,8 +45,8 @@ export interface PatchRecord {
 }
 
 export interface Rewriter {
-  /** One patch: `edit` makes all its changes, anchored at `at`. */
-  patch(at: Op, reason: string, edit: (edit: Edit) => void): void;
+  /** One patch: `edit` makes all its changes, anchored at `at`; `null` is the end of the graph. */
+  patch(at: Op | null, reason: string, edit: (edit: Edit) => void): void;
   /** One patch: replaces the results of `op` by those of another op or by a value, and removes what died. */
   replace(op: Op, by: Op | Value, reason: string): void;
   /** One patch: removes an op that nobody reads. */
@@ -64,8 +69,9 @@ export interface RewriterHooks {
 const isOp = (x: Op | Value): x is Op => "outputs" in x;
 
 export function createRewriter(graph: Graph, hooks: RewriterHooks): Rewriter {
-  const patch = (at: Op, reason: string, change: (edit: Edit) => void): void => {
-    const label = at.name || (at.outputs[0]?.name ?? at.kind);
+  const patch = (at: Op | null, reason: string, change: (edit: Edit) => void): void => {
+    const label = at === null ? graph.name : at.name || (at.outputs[0]?.name ?? at.kind);
+    const before = at ?? undefined;
     const fresh = new Set<Value>();
     const erase = (op: Op): void => graph.removeOp(op);
     // A loop, not a recursion: dead chains are as long as models are deep.
@@ -79,15 +85,22 @@ export function createRewriter(graph: Graph, hooks: RewriterHooks): Rewriter {
       }
     };
     change({
+      addInput(name, type) {
+        const value = graph.addInput(name, type);
+        fresh.add(value);
+        return value;
+      },
+      addOutput: (name, value) => graph.addOutput(name, value),
+      removeOutput: (name) => graph.removeOutput(name),
       insert(kind, inputs, options = {}) {
         const { types, outputs = 1, ...rest } = options;
-        const op = graph.addOp({ ...rest, kind, inputs, types: types ?? new Array<Type>(outputs).fill(UNKNOWN) }, at);
+        const op = graph.addOp({ ...rest, kind, inputs, types: types ?? new Array<Type>(outputs).fill(UNKNOWN) }, before);
         if (types === undefined) inferOp(graph, op);
         for (const v of op.outputs) fresh.add(v);
         return op;
       },
       constant(name, t) {
-        const value = graph.addConstant(name, tensorType(t.type, t.dims), blobOf(t), at);
+        const value = graph.addConstant(name, tensorType(t.type, t.dims), blobOf(t), before);
         fresh.add(value);
         return value;
       },

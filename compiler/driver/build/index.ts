@@ -22,6 +22,7 @@ import {
   type PassCall,
   reproducerInstrument,
   runPipeline,
+  suggest,
 } from "../../core/index.js";
 import { type DataKindName, type Dataset, openData, slice } from "../data/index.js";
 import type { Emitted } from "../emit/emit.js";
@@ -37,6 +38,8 @@ import { measureLatency, syntheticFeeds } from "../latency.js";
 import type { Metric } from "../metrics.js";
 import { elaborateModel, type LoadedModel, loadModel, onnxBytes } from "../model.js";
 import { type Search, searchInt8 } from "../search.js";
+import type { DataSource } from "../train/loader.js";
+import { createTrainer } from "../train/trainer.js";
 import { version } from "../version.js";
 import { type BeforeAfter, type BuildReport, engineLabel, type ReportEvaluation, type ReportFile, type ReportLatency } from "./report.js";
 import { broken, judgeAll } from "./requirements.js";
@@ -99,6 +102,21 @@ export async function openRef(file: CheckedFile, ref: DataRef): Promise<Dataset>
   return ref.slice === null ? data : slice(data, ...ref.slice);
 }
 
+/** A data set by its name as text, as options of passes give it: `cifar10.train[0:512]`. */
+export function dataSource(file: CheckedFile, reference: string): DataSource {
+  const match = /^([^[\]]+)(?:\[(\d*):(\d*)\])?$/.exec(reference.trim());
+  const name = match?.[1]?.trim() ?? reference;
+  const d = file.data.get(name);
+  if (d === undefined)
+    return fail("CEC2012", {
+      message: `there is no data set \`${reference}\``,
+      help: suggest(name, file.data.keys()) ?? `declared are ${[...file.data.keys()].join(", ") || "none"}`,
+    });
+  const part =
+    match?.[2] === undefined && match?.[3] === undefined ? null : ([Number(match?.[2] || 0), Number(match?.[3] || Number.MAX_SAFE_INTEGER)] as const);
+  return { name, kind: d.kind as DataKindName, options: d.options, baseDir: d.baseDir, slice: part };
+}
+
 /** At least this share of predictions must be the same in both engines, in percent; one sample may always differ. */
 const ENGINE_AGREEMENT = 99.5;
 
@@ -130,6 +148,7 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
     verify: options.verify ?? "each",
     executor: engine.executor,
     calibration: calibration === null ? null : calibrationOf(calibration),
+    trainer: createTrainer({ source: (reference) => dataSource(file, reference), out: options.out, threads }),
     instruments: instruments(options, plan.seed),
     plugins: new Set(plan.steps.filter((s) => s.plugin !== undefined).map((s) => passOf(s.name, s.plugin).name)),
     signal,

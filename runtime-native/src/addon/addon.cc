@@ -394,7 +394,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
                         InstanceMethod<&SessionObject::output_names>("outputNames"), InstanceMethod<&SessionObject::memory_plan>("memoryPlan"), InstanceMethod<&SessionObject::arena_bytes>("arenaBytes")});
   }
 
-  /// (program, threads, keep, profile)
+  /// (program, threads, keep, profile, updates: [input, output, input, output, …])
   explicit SessionObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SessionObject>(info) {
     const Napi::Env env = info.Env();
     std::shared_ptr<const cec::Program> program = program_of(env, info[0]);
@@ -405,6 +405,11 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
     }
     options.keep = read_names(env, info[2], "keep");
     options.profile = info[3].ToBoolean();
+    if (info.Length() > 4 && !info[4].IsUndefined()) {
+      const std::vector<std::string> names = read_names(env, info[4], "updates");
+      if (names.size() % 2 != 0) throw coded(env, kArgument, "updates must hold pairs of an input and an output");
+      for (size_t i = 0; i < names.size(); i += 2) options.updates.emplace_back(names[i], names[i + 1]);
+    }
     guarded(env, [&] {
       session_ = std::make_shared<cec::Session>(std::move(program), std::move(options));
       return 0;

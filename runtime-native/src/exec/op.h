@@ -120,6 +120,8 @@ class PrepareContext {
   size_t scratch_bytes = 0;
   int view_of = -1;                // result 0 is operand view_of under another shape
   std::vector<int> inplace_with;   // result 0 may share memory with any of these operands
+  /// {result, operand}: the result may be written over the operand's bytes where the caller keeps both in one place (SessionOptions::updates).
+  std::vector<std::pair<int, int>> overwrites;
   int thread_count = 1;
 
   int inputs() const { return static_cast<int>(operands.size()); }
@@ -186,6 +188,8 @@ class Op {
   virtual void run(RunContext& ctx) const = 0;
   /// Bytes of packed weights.
   virtual size_t packed_bytes() const { return 0; }
+  /// False where the result depends on the shapes of the operands only: it is known when a plan is made, whatever the operands hold.
+  virtual bool reads_operands() const { return true; }
 };
 
 struct OpKind {

@@ -75,6 +75,7 @@ struct Session::Impl {
   std::vector<Output> outputs;
   std::list<Plan> plans;  // most recently used first
   std::set<int32_t> value_inputs;  // input numbers whose contents plans depend on
+  std::vector<int32_t> updated;    // for each output, the tensor of the input that it updates; -1
   std::vector<bool> must_fold;     // nodes that are computed when planning, whatever their size
   std::shared_ptr<void> arena;
   size_t arena_capacity = 0;
@@ -95,10 +96,29 @@ struct Session::Impl {
       }
       outputs.push_back({name, tensor});
     }
+    read_updates();
     must_fold.assign(program->nodes().size(), false);
     if (options.profile) {
       nanoseconds.assign(program->nodes().size(), 0);
       calls.assign(program->nodes().size(), 0);
+    }
+  }
+
+  void read_updates() {
+    updated.assign(outputs.size(), -1);
+    for (const auto& [from, to] : options.updates) {
+      const int32_t input = program->find_tensor(from);
+      const bool is_input = std::find(program->inputs().begin(), program->inputs().end(), input) != program->inputs().end();
+      const auto output = std::find_if(outputs.begin(), outputs.end(), [&](const Output& o) { return o.name == to; });
+      if (input < 0 || !is_input) throw Error(codes::kArgument, "the program has no input \"" + from + "\" to update");
+      if (output == outputs.end()) throw Error(codes::kArgument, "the program has no output \"" + to + "\" to update \"" + from + "\" with");
+      if (program->producer(output->tensor) < 0) throw Error(codes::kArgument, "the output \"" + to + "\" is no result of an op");
+      const ProgramTensor& a = program->tensors()[static_cast<size_t>(input)];
+      const ProgramTensor& b = program->tensors()[static_cast<size_t>(output->tensor)];
+      if (a.dtype != b.dtype) throw Error(codes::kArgument, "the output \"" + to + "\" and the input \"" + from + "\" differ in type");
+      int32_t& slot = updated[static_cast<size_t>(output - outputs.begin())];
+      if (slot >= 0 || std::count(updated.begin(), updated.end(), input) != 0) throw Error(codes::kArgument, "\"" + from + "\" or \"" + to + "\" is updated twice");
+      slot = input;
     }
   }
 
@@ -150,6 +170,7 @@ struct Session::Impl {
       if (node >= 0) {
         progress = progress || !must_fold[static_cast<size_t>(node)];
         must_fold[static_cast<size_t>(node)] = true;
+        if (!program->nodes()[static_cast<size_t>(node)].op->reads_operands()) continue;
         for (int32_t input : program->nodes()[static_cast<size_t>(node)].inputs) todo.push_back(input);
         continue;
       }
@@ -231,6 +252,7 @@ struct Session::Impl {
     struct Draft {
       Step step;
       std::vector<int> inplace;
+      std::vector<std::pair<int, int>> overwrites;
       int view_of = -1;
     };
     std::vector<Draft> drafts;
@@ -238,6 +260,7 @@ struct Session::Impl {
       const ProgramNode& node = nodes[n];
       PrepareContext ctx;
       ctx.thread_count = pool.size();
+      const bool reads = node.op->reads_operands();
       bool all_known = true;
       for (int32_t id : node.inputs) {
         PrepareContext::Operand operand;
@@ -245,7 +268,7 @@ struct Session::Impl {
         if (id >= 0) {
           operand.type = &plan.types[static_cast<size_t>(id)];
           operand.value = known[static_cast<size_t>(id)];
-          if (operand.value == nullptr && operand.type->bytes() != 0 && !program->tensors()[static_cast<size_t>(id)].is_constant) all_known = false;
+          if (reads && operand.value == nullptr && operand.type->bytes() != 0 && !program->tensors()[static_cast<size_t>(id)].is_constant) all_known = false;
         }
         ctx.operands.push_back(operand);
       }
@@ -279,6 +302,7 @@ struct Session::Impl {
       draft.step.scratch_bytes = ctx.scratch_bytes;
       draft.step.empty = result_bytes == 0;
       draft.inplace = std::move(ctx.inplace_with);
+      draft.overwrites = std::move(ctx.overwrites);
       draft.view_of = ctx.view_of;
       drafts.push_back(std::move(draft));
     }
@@ -287,8 +311,37 @@ struct Session::Impl {
     return plan;
   }
 
+  /// Updates whose op would write over an input that is still read are made by copies at the end.
   template <typename Draft>
-  void place(Plan& plan, std::vector<Draft>& drafts, const std::vector<int32_t>& direct, std::vector<int32_t>& last_use, std::vector<int32_t>& root) {
+  void copy_unsafe_updates(Plan& plan, const std::vector<Draft>& drafts, std::vector<int32_t>& direct, const std::vector<int32_t>& last_use, const std::vector<int32_t>& root) {
+    if (options.updates.empty()) return;
+    std::vector<int32_t> last = last_use;
+    for (const Plan::Copy& copy : plan.copies) last[static_cast<size_t>(root[static_cast<size_t>(copy.tensor)])] = static_cast<int32_t>(program->nodes().size());
+    for (const Draft& draft : drafts) {
+      const ProgramNode& node = program->nodes()[static_cast<size_t>(draft.step.node)];
+      for (size_t o = 0; o < node.outputs.size(); ++o) {
+        const int32_t t = node.outputs[o];
+        if (t < 0 || direct[static_cast<size_t>(t)] < 0) continue;
+        const int32_t output = direct[static_cast<size_t>(t)], input = updated[static_cast<size_t>(output)];
+        if (input < 0) continue;
+        bool safe = last[static_cast<size_t>(input)] <= draft.step.node;
+        for (size_t i = 0; safe && i < node.inputs.size(); ++i) {
+          if (node.inputs[i] < 0 || root[static_cast<size_t>(node.inputs[i])] != input) continue;
+          const std::pair<int, int> pair{static_cast<int>(o), static_cast<int>(i)};
+          const bool in_step = o == 0 && std::find(draft.inplace.begin(), draft.inplace.end(), pair.second) != draft.inplace.end();
+          safe = in_step || std::find(draft.overwrites.begin(), draft.overwrites.end(), pair) != draft.overwrites.end();
+        }
+        if (safe) continue;
+        direct[static_cast<size_t>(t)] = -1;
+        plan.copies.push_back({t, static_cast<size_t>(output)});
+      }
+    }
+    // Copies of inputs go first: they are of the values before the run.
+    std::stable_partition(plan.copies.begin(), plan.copies.end(), [&](const Plan::Copy& copy) { return plan.places[static_cast<size_t>(root[static_cast<size_t>(copy.tensor)])].kind == Place::kFeed; });
+  }
+
+  template <typename Draft>
+  void place(Plan& plan, std::vector<Draft>& drafts, std::vector<int32_t>& direct, std::vector<int32_t>& last_use, std::vector<int32_t>& root) {
     const std::vector<ProgramNode>& nodes = program->nodes();
     // Views: the result shares its operand's bytes, unless it is a result that the caller gets.
     for (Draft& draft : drafts) {
@@ -302,6 +355,7 @@ struct Session::Impl {
       last = std::max(last, last_use[static_cast<size_t>(to)]);
       draft.step.view = true;
     }
+    copy_unsafe_updates(plan, drafts, direct, last_use, root);
     // Outputs that are copied at the end must live until then.
     for (const Plan::Copy& copy : plan.copies) last_use[static_cast<size_t>(root[static_cast<size_t>(copy.tensor)])] = static_cast<int32_t>(nodes.size());
 
@@ -382,7 +436,7 @@ struct Session::Impl {
     size_t result_bytes = 0;
     for (int32_t id : node.inputs) {
       const size_t t = static_cast<size_t>(id);
-      if (id >= 0 && known[t] == nullptr && plan.types[t].bytes() != 0 && !program->tensors()[t].is_constant) throw NeedValue{id};
+      if (node.op->reads_operands() && id >= 0 && known[t] == nullptr && plan.types[t].bytes() != 0 && !program->tensors()[t].is_constant) throw NeedValue{id};
       in.push_back(id < 0 ? nullptr : known[t]);
       in_types.push_back(id < 0 ? nullptr : &plan.types[t]);
     }

@@ -55,6 +55,15 @@ const LayoutVariant* const kLayout[] = {
 const StatsF32Variant* const kStats[] = {
 #include "stats_f32/variants.inc"
 };
+const ConvWgradF32Variant* const kConvWgrad[] = {
+#include "conv_wgrad_f32/variants.inc"
+};
+const BatchNormF32Variant* const kBatchNorm[] = {
+#include "batch_norm_f32/variants.inc"
+};
+const TrainingF32Variant* const kTraining[] = {
+#include "training_f32/variants.inc"
+};
 #undef CEC_KERNEL_VARIANT
 
 KernelTable make_table(Isa isa) {
@@ -71,7 +80,10 @@ KernelTable make_table(Isa isa) {
           pick(kRows, isa),
           pick(kQuantize, isa),
           pick(kLayout, isa),
-          pick(kStats, isa)};
+          pick(kStats, isa),
+          pick(kConvWgrad, isa),
+          pick(kBatchNorm, isa),
+          pick(kTraining, isa)};
 }
 
 template <class Variant, size_t N>
@@ -111,6 +123,9 @@ std::vector<KernelInfo> list_kernels() {
   append(out, "quantize_8bit", kQuantize);
   append(out, "layout", kLayout);
   append(out, "stats_f32", kStats);
+  append(out, "conv_wgrad_f32", kConvWgrad);
+  append(out, "batch_norm_f32", kBatchNorm);
+  append(out, "training_f32", kTraining);
   return out;
 }
 

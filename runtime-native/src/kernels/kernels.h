@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "common.h"
+#include "batch_norm_f32/batch_norm_f32.h"
+#include "conv_wgrad_f32/conv_wgrad_f32.h"
 #include "dwconv_f32/dwconv_f32.h"
 #include "dwconv_u8s8_s32/dwconv_u8s8_s32.h"
 #include "elementwise_f32/elementwise_f32.h"
@@ -15,6 +17,7 @@
 #include "quantize_8bit/quantize_8bit.h"
 #include "rows_f32/rows_f32.h"
 #include "stats_f32/stats_f32.h"
+#include "training_f32/training_f32.h"
 #include "winograd_f32/winograd_f32.h"
 #include "winograd_u8s8_s32/winograd_u8s8_s32.h"
 
@@ -35,6 +38,9 @@ struct KernelTable {
   const Quantize8Variant* quantize;
   const LayoutVariant* layout;
   const StatsF32Variant* stats;
+  const ConvWgradF32Variant* conv_wgrad;
+  const BatchNormF32Variant* batch_norm;
+  const TrainingF32Variant* training;
 };
 
 /// The table for active_isa(). Packed weights belong to the table whose pack made them.

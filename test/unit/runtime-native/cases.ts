@@ -46,6 +46,75 @@ const reductions = split(
 const q = { x_scale: 0.02, x_zp: 113, y_scale: 0.35, y_zp: 120 };
 const qs = { x_scale: 0.02, x_zp: -5, y_scale: 0.3, y_zp: 4 };
 
+/** Ops of training graphs: weights that are computed, gradients, and steps of optimizers. */
+function training(): NativeCase[] {
+  const vectors = (c: number, n: number): Tensor[] => Array.from({ length: n }, () => positive(c));
+  const list: NativeCase[] = [
+    one("cpu.conv_variable", [f(2, 7, 6, 4), f(6, 3, 2, 2), f(6), f(2, 4, 5, 6)], {
+      group: 2,
+      strides: [2, 1],
+      dilations: [1, 1],
+      pads: [1, 0, 1, 0],
+      activation: "relu",
+    }),
+    one("cpu.conv_variable", [f(3, 9, 9, 16), f(33, 3, 3, 16)], { pads: [1, 1, 1, 1] }),
+    one("cpu.conv_variable", [f(3, 5, 5, 3), f(16, 1, 1, 3), f(16)], { strides: [2, 2] }),
+    one("cpu.conv_variable", [f(0, 5, 5, 3), f(16, 3, 3, 3)], {}),
+    one("cpu.conv_transpose_variable", [f(2, 4, 5, 4), f(4, 3, 2, 3)], { group: 2, strides: [2, 3], pads: [1, 0, 0, 1], output_padding: [1, 0] }),
+    one("cpu.conv_transpose_variable", [f(2, 8, 8, 32), f(32, 3, 3, 16)], { pads: [1, 1, 1, 1] }),
+    one("train.fake_quantize", [f(3, 4, 5), scalar("f32", 0.25)], { q_min: -3, q_max: 4 }),
+    one("train.fake_quantize", [f(3, 4, 5), positive(4), tensor("f32", [4], [0, 1, -2, 3])], { q_min: -8, q_max: 7, axis: 1 }),
+    one("train.relu_backward", [f(5, 7), f(5, 7)]),
+    one("train.max_pool_backward", [f(3, 7, 8, 5), f(3, 4, 4, 5)], { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1], channels_last: 1 }),
+    one("train.max_pool_backward", [f(1, 6, 5, 3), f(1, 3, 3, 3)], { kernel_shape: [2, 2], strides: [2, 2], ceil_mode: 1, channels_last: 1 }),
+    one("train.layer_norm_backward", [f(37, 5), f(37, 5), f(5)], {}, 3),
+    one("train.layer_norm_backward", [f(2, 3, 33), f(2, 3, 33)], { axis: 1, epsilon: 1e-3 }, 3),
+    ...[1, Number.NaN].flatMap((scale) => [
+      one("train.sgd", [f(9, 7), f(9, 7), f(9, 7), scalar("f32", 0.1), scalar("f32", scale)], { momentum: 0.9, nesterov: 1, weight_decay: 0.01 }, 2),
+      one("train.adam", [f(33), f(33), f(33), positive(33), scalar("f32", 0.1), scalar("f32", 3), scalar("f32", scale)], { weight_decay: 0.1 }, 3),
+    ]),
+    one("train.sgd", [f(33), f(33), f(33), scalar("f32", 0.1)], {}, 2),
+    one(
+      "train.adam",
+      [f(33), f(33), f(33), positive(33), scalar("f32", 0.1), scalar("f32", 100)],
+      { weight_decay: 0.1, decoupled: 1, beta1: 0.8, epsilon: 1e-3 },
+      3,
+    ),
+  ];
+  for (const [n, c, o, attrs] of [
+    [2, 3, 16, { pads: [1, 1, 1, 1] }],
+    [17, 16, 16, { pads: [1, 1, 1, 1] }],
+    [3, 40, 21, { pads: [1, 0, 1, 0], strides: [2, 1] }],
+    [2, 8, 8, { pads: [1, 1, 1, 1], group: 8 }],
+    [2, 8, 12, { dilations: [2, 2], group: 4 }],
+  ] as const) {
+    const x = f(n, 8, 7, c);
+    const [strides, dilations, pads] = [
+      (attrs as Attrs)["strides"] ?? [1, 1],
+      (attrs as Attrs)["dilations"] ?? [1, 1],
+      (attrs as Attrs)["pads"] ?? [0, 0, 0, 0],
+    ] as number[][];
+    const size = (s: number, i: number): number =>
+      Math.floor((s + (pads?.[i] as number) + (pads?.[i + 2] as number) - 2 * (dilations?.[i] as number) - 1) / (strides?.[i] as number)) + 1;
+    list.push(one("train.conv_backward_weights", [x, f(n, size(8, 0), size(7, 1), o)], { ...attrs, kernel_shape: [3, 3], channels_last: 1 }));
+  }
+  for (const dims of [
+    [2, 3, 4, 5],
+    [5, 16, 16, 16],
+    [300, 7],
+    [1, 1, 2, 40],
+  ]) {
+    const c = dims.at(-1) as number;
+    const attrs = dims.length === 2 ? {} : { channels_last: 1 as const };
+    // A mean that is large beside the deviation; of two samples a channel, rounding the mean is what remains.
+    const far = dims[0] === 1 ? [] : [of("f32", 99, 101, ...dims)];
+    for (const x of [f(...dims), ...far]) list.push(one("train.batch_norm", [x, ...vectors(c, 4)], { ...attrs, momentum: 0.7 }, 5));
+    for (const activation of [{}, { activation: "relu" as const }])
+      list.push(one("train.batch_norm_backward", [f(...dims), f(...dims), ...vectors(c, 4)], { ...attrs, ...activation }, 3));
+  }
+  return list;
+}
+
 function elementwise(): NativeCase[] {
   const list: NativeCase[] = [];
   for (const kind of [...unaryAll, ...unaryActivations]) {
@@ -576,6 +645,7 @@ function recurrent(): NativeCase[] {
 export const cases: readonly NativeCase[] = [
   ...samples.map((c) => ({ ...c, operands: c.operands as readonly (Tensor | null)[] })),
   ...elementwise(),
+  ...training(),
   ...movement(),
   ...reduce(),
   ...linear(),

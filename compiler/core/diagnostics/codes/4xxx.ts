@@ -28,6 +28,23 @@ export const codes4 = {
   CEC4009: { title: "Plug-in pass failed", text: "A pass loaded by `use` threw an exception." },
   CEC4010: { title: "Blob is not at hand", text: "IR text refers to constants by hash; the store beside it does not hold this one." },
   CEC4011: { title: "Op or tensor pattern matches nothing", text: "A name in `keep` or `overrides` matches no node of the graph." },
+  CEC4013: {
+    title: "Op has no gradient",
+    text: "The loss depends on a parameter through an op that training cannot go back through: the message names it and says why. Freeze the parameters before it (`parameters`), or write the model with another op.",
+  },
+  CEC4014: { title: "Nothing to train", text: "No parameter of the graph reaches the loss, or a name in `parameters` matches none." },
+  CEC4015: {
+    title: "Loss does not fit the graph",
+    text: "The output that the loss is taken of is not there, or its shape is not the one that the loss takes.",
+  },
+  CEC4016: {
+    title: "Training needs data and an engine",
+    text: "`train` runs in `cec build`, on the data sets that the plan declares and in the native engine.",
+  },
+  CEC4017: {
+    title: "Training diverged",
+    text: "The loss became NaN or infinite, or grew beyond any use. The message names the step and the first op whose result is not finite. Use a smaller learning rate, a warm-up, or `clip_norm`; look for zeros under a division or a logarithm.",
+  },
   CEC4012: { title: "No patch is at fault", text: "The bisection needs a pipeline whose result is bad and whose source is good." },
   CEC4020: {
     title: "Times of ops cannot be measured",

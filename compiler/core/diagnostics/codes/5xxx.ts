@@ -10,4 +10,8 @@ export const codes5 = {
     title: "Data does not fit the model's inputs",
     text: "Each input needs an array of its type and shape, the first axis being the sample.",
   },
+  CEC5006: {
+    title: "Checkpoint cannot be used",
+    text: "The file that training would go on from is damaged, or no checkpoint. Remove it to train from the start.",
+  },
 } as const satisfies Record<string, CodeText>;

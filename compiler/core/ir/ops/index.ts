@@ -30,6 +30,8 @@ import { cosh } from "./cosh.js";
 import { cpuAveragePool } from "./cpu/average_pool.js";
 import { cpuConv } from "./cpu/conv.js";
 import { cpuConvTranspose } from "./cpu/conv_transpose.js";
+import { cpuConvTransposeVariable } from "./cpu/conv_transpose_variable.js";
+import { cpuConvVariable } from "./cpu/conv_variable.js";
 import { cpuGemm } from "./cpu/gemm.js";
 import { cpuGlobalAveragePool } from "./cpu/global_average_pool.js";
 import { cpuGlobalMaxPool } from "./cpu/global_max_pool.js";
@@ -144,6 +146,15 @@ import { tanh } from "./tanh.js";
 import { thresholdedRelu } from "./thresholded_relu.js";
 import { tile } from "./tile.js";
 import { topK } from "./top_k.js";
+import { trainAdam } from "./train/adam.js";
+import { trainBatchNorm } from "./train/batch_norm.js";
+import { trainBatchNormBackward } from "./train/batch_norm_backward.js";
+import { trainConvBackwardWeights } from "./train/conv_backward_weights.js";
+import { trainFakeQuantize } from "./train/fake_quantize.js";
+import { trainLayerNormBackward } from "./train/layer_norm_backward.js";
+import { trainMaxPoolBackward } from "./train/max_pool_backward.js";
+import { trainReluBackward } from "./train/relu_backward.js";
+import { trainSgd } from "./train/sgd.js";
 import { transpose } from "./transpose.js";
 import { trilu } from "./trilu.js";
 import { unsqueeze } from "./unsqueeze.js";
@@ -181,6 +192,8 @@ const table = {
   "cpu.average_pool": cpuAveragePool,
   "cpu.conv": cpuConv,
   "cpu.conv_transpose": cpuConvTranspose,
+  "cpu.conv_transpose_variable": cpuConvTransposeVariable,
+  "cpu.conv_variable": cpuConvVariable,
   "cpu.gemm": cpuGemm,
   "cpu.global_average_pool": cpuGlobalAveragePool,
   "cpu.global_max_pool": cpuGlobalMaxPool,
@@ -295,6 +308,15 @@ const table = {
   thresholded_relu: thresholdedRelu,
   tile,
   top_k: topK,
+  "train.adam": trainAdam,
+  "train.batch_norm": trainBatchNorm,
+  "train.batch_norm_backward": trainBatchNormBackward,
+  "train.conv_backward_weights": trainConvBackwardWeights,
+  "train.fake_quantize": trainFakeQuantize,
+  "train.layer_norm_backward": trainLayerNormBackward,
+  "train.max_pool_backward": trainMaxPoolBackward,
+  "train.relu_backward": trainReluBackward,
+  "train.sgd": trainSgd,
   transpose,
   trilu,
   unsqueeze,

@@ -18,5 +18,8 @@ OpList quantize_ops();
 OpList cast_ops();
 OpList resize_ops();
 OpList recurrent_ops();
+OpList train_conv_ops();
+OpList train_norm_ops();
+OpList train_update_ops();
 
 }  // namespace cec

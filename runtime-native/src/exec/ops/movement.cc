@@ -692,6 +692,7 @@ class DepthSpace final : public Op {
 class ShapeOf final : public Op {
  public:
   explicit ShapeOf(CreateContext& ctx) : size_(ctx.kind == "size"), start_(ctx.attrs().integer("start", 0)), has_end_(ctx.attrs().has("end")), end_(ctx.attrs().integer("end", 0)) {}
+  bool reads_operands() const override { return false; }
   struct State : OpState {
     std::vector<int64_t> values;
   };

@@ -1,0 +1,71 @@
+/** What the pass `train` needs to run steps: data, an engine, a clock and files. The driver implements it; passes see only this interface. */
+import type { Graph } from "../ir/graph.js";
+import type { Tensor } from "../ir/tensor.js";
+
+export interface Augmentation {
+  /** Pixels of zero padding around an image, out of which a window of its size is cut at random; 0: none. */
+  readonly crop: number;
+  /** Mirror left and right, every other time. */
+  readonly flip: boolean;
+  /** Side of a square of pixels that is set to 0 at a random place; 0: none. */
+  readonly cutout: number;
+}
+
+export interface TrainingSettings {
+  /** Data sets by their names in the plan, with a slice where one is wanted: `cifar10.train[0:25600]`. */
+  readonly data: string;
+  readonly validate: string | undefined;
+  readonly epochs: number;
+  /** Wins over `epochs`. */
+  readonly steps: number | undefined;
+  readonly batch: number;
+  readonly rate: number;
+  readonly schedule: "constant" | "step" | "cosine";
+  /** Parts of all steps after which `step` multiplies the rate by `gamma`. */
+  readonly milestones: readonly number[];
+  readonly gamma: number;
+  /** Steps over which the rate rises from 0. */
+  readonly warmup: number;
+  readonly augment: Augmentation;
+  /** Steps between evaluations; 0: once an epoch. */
+  readonly evaluateEvery: number;
+  /** Evaluations without a better one after which training stops; 0: never. */
+  readonly patience: number;
+  readonly keep: "best" | "last";
+  /** Worker threads that load data ahead; 0: none. */
+  readonly workers: number;
+  /** File of the checkpoint, from the output folder; empty: none. */
+  readonly checkpoint: string;
+  /** Steps between checkpoints; 0: every 30 seconds. */
+  readonly checkpointEvery: number;
+  readonly seed: number;
+}
+
+export interface TrainingTask {
+  /** Inputs: those of the model, `labels` or `target`, `learning_rate`, `step`, and states; outputs: `loss`, `gradient_norm`, `correct`, and next states. */
+  readonly graph: Graph;
+  /** States that do not begin at 0. */
+  readonly initial: ReadonlyMap<string, Tensor>;
+  readonly settings: TrainingSettings;
+  /** The model for inference with these values. */
+  deploy(states: ReadonlyMap<string, Tensor>): Graph;
+  /** Output of the model that `validate` judges. */
+  readonly output: string;
+  progress(fraction: number, what: string): void;
+  warn(code: string, message: string): void;
+  readonly signal: AbortSignal | null;
+}
+
+export interface TrainingOutcome {
+  readonly states: ReadonlyMap<string, Tensor>;
+  readonly steps: number;
+  /** Mean loss of the last steps. */
+  readonly loss: number;
+  /** Of the kept weights, in percent; `null` without `validate`. */
+  readonly top1: number | null;
+  readonly bestStep: number;
+}
+
+export interface Trainer {
+  train(task: TrainingTask): Promise<TrainingOutcome>;
+}

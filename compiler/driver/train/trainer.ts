@@ -1,0 +1,209 @@
+/** Runs training: steps of the native session on batches of a loader, measurements, checkpoints. */
+import { createHash } from "node:crypto";
+import { resolve } from "node:path";
+import { statesOf } from "../../../passes/index.js";
+import {
+  type Dim,
+  fail,
+  fromNumbers,
+  type Graph,
+  hashGraph,
+  type Tensor,
+  type Trainer,
+  type TrainingOutcome,
+  type TrainingTask,
+  toBytes,
+  toNumbers,
+} from "../../core/index.js";
+import type { Dataset } from "../data/index.js";
+import { nativeExecutor } from "../engine/native.js";
+import { evaluate } from "../evaluate.js";
+import { bindData } from "../feeds.js";
+import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
+import { compileTraining } from "./compile.js";
+import { type DataSource, openLoader, openSource, stepsOf, type TrainingBatch } from "./loader.js";
+import { rateAt } from "./schedule.js";
+
+export interface TrainerOptions {
+  /** Finds a data set by its name in the plan. */
+  source(reference: string): DataSource;
+  /** Folder of checkpoints. */
+  readonly out: string;
+  readonly threads: number;
+}
+
+const CHECKPOINT_MS = 30_000;
+/** A loss that many times the first one's is beyond any use. */
+const EXPLODED = 1000;
+
+export const createTrainer = (options: TrainerOptions): Trainer => ({ train: (task) => run(task, options) });
+
+interface Course {
+  readonly total: number;
+  readonly perEpoch: number;
+  readonly batch: number;
+  readonly every: number;
+}
+
+async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutcome> {
+  const s = task.settings;
+  const source = o.source(s.data);
+  const data = await openSource(source);
+  if (data.size === 0) fail("CEC5002", { message: `data set ${data.name} is empty` });
+  checkData(task.graph, data);
+  const validation = s.validate === undefined ? null : await openSource(o.source(s.validate));
+  const batch = Math.min(s.batch, data.size);
+  const perEpoch = stepsOf(data.size, batch);
+  const total = s.steps ?? s.epochs * perEpoch;
+  const course: Course = { total, perEpoch, batch, every: s.evaluateEvery > 0 ? s.evaluateEvery : perEpoch };
+  const path = s.checkpoint === "" ? null : resolve(o.out, s.checkpoint);
+  const key = keyOf(task, data, validation);
+  const found = path === null ? null : readCheckpoint(path);
+  const from = found?.key === key ? found : null;
+  const { session } = await compileTraining(task.graph, from?.states ?? task.initial, { threads: o.threads });
+  const loader = await openLoader({ source, batch, seed: s.seed, augment: s.augment }, data, s.workers, from?.step ?? 0);
+  const measure = async (): Promise<number> => top1Of(task, session.states, validation as Dataset, o.threads);
+  const inputs = dataInputs(task.graph);
+  let best = from?.best ?? null;
+  let bestStates = from?.bestStates ?? new Map<string, Tensor>();
+  let [loss, firstLoss] = [from?.loss ?? Number.NaN, from?.firstLoss ?? Number.NaN];
+  let step = from?.step ?? 0;
+  let stopped = from?.done ?? false;
+  const started = performance.now();
+  let saved = started;
+  const begin = step;
+  const save = (done: boolean): void => {
+    if (path !== null) writeCheckpoint(path, { key, step, done, best, loss, firstLoss, states: session.states, bestStates } satisfies Checkpoint);
+    saved = performance.now();
+  };
+  try {
+    while (step < total && !stopped) {
+      if (task.signal?.aborted) fail("CEC1005", { message: `training was interrupted after step ${step}` });
+      const feeds = feedsOf(await loader.next(), inputs, rateAt(s, step, total), step);
+      const out = await session.step(feeds);
+      const now = toNumbers(out["loss"] as Tensor)[0] as number;
+      const norm = toNumbers(out["gradient_norm"] as Tensor)[0] as number;
+      if (Number.isNaN(firstLoss)) firstLoss = now;
+      if (!Number.isFinite(now) || !Number.isFinite(norm) || now > EXPLODED * Math.max(1, firstLoss)) await diverged(session, feeds, step, now, norm);
+      loss = Number.isNaN(loss) ? now : 0.95 * loss + 0.05 * now;
+      step++;
+      if (validation !== null && (step % course.every === 0 || step === total)) {
+        const top1 = await measure();
+        const better = best === null || top1 > best.top1;
+        if (better) bestStates = copyOf(session.states);
+        best = better || best === null ? { step, top1, since: 0 } : { ...best, since: best.since + 1 };
+        stopped = s.patience > 0 && best.since >= s.patience;
+        if (s.checkpointEvery === 0) save(false);
+      }
+      if (s.checkpointEvery > 0 ? step % s.checkpointEvery === 0 : performance.now() - saved > CHECKPOINT_MS) save(false);
+      task.progress(step / total, describe(step, begin, course, loss, best?.top1 ?? null, performance.now() - started));
+    }
+    save(true);
+    const kept = s.keep === "best" && best !== null ? bestStates : copyOf(session.states);
+    const trained = new Map([...kept].filter(([name]) => task.initial.has(name)));
+    return { states: trained, steps: step, loss, top1: best?.top1 ?? null, bestStep: best?.step ?? step };
+  } finally {
+    await loader.close();
+    session.dispose();
+  }
+}
+
+const copyOf = (states: ReadonlyMap<string, Tensor>): Map<string, Tensor> =>
+  new Map([...states].map(([n, t]) => [n, { ...t, data: (t.data as Float32Array).slice() }]));
+
+/** Everything that the course depends on. */
+function keyOf(task: TrainingTask, data: Dataset, validation: Dataset | null): string {
+  const { checkpoint: _, checkpointEvery: __, workers: ___, ...settings } = task.settings;
+  const h = createHash("sha256").update(hashGraph(task.graph, { names: true }));
+  for (const [name, t] of task.initial) h.update(name).update(toBytes(t));
+  const sets = [data, validation].map((d) => (d === null ? null : [d.name, d.size, d.shapes]));
+  return h.update(JSON.stringify([settings, sets])).digest("hex");
+}
+
+/** Inputs of the model itself. */
+function dataInputs(graph: Graph): readonly { readonly name: string; readonly elem: Tensor["type"] }[] {
+  const states = new Set(statesOf(graph).map((s) => s.input));
+  return graph.inputs.flatMap((v) =>
+    states.has(v.name) || ["learning_rate", "step"].includes(v.name) || v.type.kind !== "tensor" ? [] : [{ name: v.name, elem: v.type.elem }],
+  );
+}
+
+function checkData(graph: Graph, data: Dataset): void {
+  const names = Object.keys(data.shapes);
+  const inputs = dataInputs(graph).filter((i) => i.name !== "labels" || names.includes("labels"));
+  if (!data.hasLabels && graph.inputs.some((v) => v.name === "labels") && !names.includes("labels"))
+    fail("CEC5003", {
+      message: `data set ${data.name} has no labels`,
+      help: "cross-entropy needs class labels; `loss: mse` needs an array named `target`",
+    });
+  for (const { name } of inputs) {
+    const shape = data.shapes[name] ?? (names.length === 1 && names[0] === "" ? data.shapes[""] : undefined);
+    const type = graph.value(name)?.type;
+    const want = type?.kind === "tensor" ? (type.shape ?? []).slice(1) : [];
+    const fits = (d: Dim, i: number): boolean => typeof d !== "number" || d === shape?.[i];
+    if (shape === undefined || want.length !== shape.length || !want.every(fits))
+      fail("CEC5005", {
+        message: `data set ${data.name} does not fit input "${name}"`,
+        why: `the input takes samples of [${want.join(", ")}], the data has ${names.map((n) => `${n || "one array"} [${data.shapes[n]?.join(", ")}]`).join("; ")}`,
+        help: "check resize, crop and layout in the data block",
+      });
+  }
+}
+
+function feedsOf(b: TrainingBatch, inputs: ReturnType<typeof dataInputs>, rate: number, step: number): Record<string, Tensor> {
+  const feeds: Record<string, Tensor> = { learning_rate: fromNumbers("f32", [], [rate]), step: fromNumbers("f32", [], [step + 1]) };
+  for (const { name, elem } of inputs) {
+    const t =
+      b.arrays[name] ??
+      (name === "labels" && b.labels !== null ? { type: "i64" as const, dims: [b.labels.length], data: b.labels } : (b.arrays[""] as Tensor));
+    feeds[name] = t.type === elem ? t : fromNumbers(elem, t.dims, toNumbers(t));
+  }
+  return feeds;
+}
+
+/** Top-1 accuracy of the model with these weights, in percent. */
+async function top1Of(task: TrainingTask, states: ReadonlyMap<string, Tensor>, data: Dataset, threads: number): Promise<number> {
+  const graph = task.deploy(states);
+  const session = await nativeExecutor({ threads }).prepare(graph);
+  try {
+    const { results } = await evaluate(bindData(data, graph), { model: session }, { output: task.output, signal: task.signal });
+    return results["model"]?.values.top1 ?? fail("CEC5003", { message: `data set ${data.name} has no labels to measure top1 with` });
+  } finally {
+    session.dispose();
+  }
+}
+
+async function diverged(
+  session: Awaited<ReturnType<typeof compileTraining>>["session"],
+  feeds: Record<string, Tensor>,
+  step: number,
+  loss: number,
+  norm: number,
+): Promise<never> {
+  const first = Number.isFinite(loss) && Number.isFinite(norm) ? null : await session.firstNonFinite(feeds);
+  const what = Number.isFinite(loss)
+    ? Number.isFinite(norm)
+      ? `the loss grew to ${loss.toPrecision(3)}`
+      : "the gradients are not finite"
+    : `the loss is ${loss}`;
+  throw fail("CEC4017", {
+    message: `training diverged at step ${step + 1}: ${what}`,
+    ...(first === null ? {} : { why: `the first tensor that is not finite is "${first}"` }),
+    help: "use a smaller `rate`, a `warmup` or `clip_norm`; the checkpoint before is kept",
+    ...(first === null ? {} : { at: { tensor: first } }),
+  });
+}
+
+/** Loss, metric, pace and time left. */
+function describe(step: number, begin: number, c: Course, loss: number, top1: number | null, ms: number): string {
+  const done = step - begin;
+  const left = Math.round(((c.total - step) * ms) / Math.max(1, done) / 1000);
+  const clock = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+  return [
+    `step ${step} of ${c.total}`,
+    `loss ${loss.toFixed(4)}`,
+    ...(top1 === null ? [] : [`top1 ${top1.toFixed(2)} %`]),
+    `${Math.round((done * c.batch * 1000) / Math.max(1, ms))} images/s`,
+    `${clock} left`,
+  ].join(", ");
+}

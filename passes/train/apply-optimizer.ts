@@ -1,0 +1,123 @@
+import { z } from "zod";
+import { constantTensor, definePass, type Edit, fail, fromNumbers, type Graph, type Op, tensorType, type Value } from "../../compiler/core/index.js";
+import { gradientName, nextName } from "./autodiff.js";
+
+export const optimizerOptions = {
+  kind: z.enum(["sgd", "adam", "adamw"]).default("sgd").describe("SGD with momentum, Adam, or AdamW (weight decay apart from the gradient)"),
+  momentum: z.number().min(0).max(1).default(0.9).describe("sgd: how much of the velocity is kept"),
+  nesterov: z.boolean().default(false).describe("sgd: look ahead by the momentum (Nesterov)"),
+  beta1: z.number().min(0).max(1).default(0.9).describe("adam: how much of the first moment is kept"),
+  beta2: z.number().min(0).max(1).default(0.999).describe("adam: how much of the second moment is kept"),
+  epsilon: z.number().positive().default(1e-8).describe("adam: added to the root of the second moment"),
+  weight_decay: z.number().min(0).default(0).describe("pull to 0"),
+  decay: z
+    .enum(["all", "matrices"])
+    .default("all")
+    .describe("parameters that weight_decay acts on: `matrices` leaves biases and scales of normalizations out"),
+  clip_norm: z.number().positive().optional().describe("largest norm of all gradients together; longer ones are scaled down"),
+} as const;
+
+/**
+ * Turns a graph with gradients into one that steps: each parameter becomes a graph input with its next value as output `NAME.next`, and so do velocities or moments
+ * and the running statistics of batch normalization. Further inputs are `learning_rate` and, for Adam, `step` (from 1); a further output is `gradient_norm`. Where
+ * that norm is not finite, parameters, velocities and moments stay as they are.
+ */
+export const applyOptimizer = definePass({
+  name: "apply-optimizer",
+  summary: "Append the optimizer's step: parameters become state",
+  from: "float",
+  to: "same",
+  keeps: "values",
+  options: z.object(optimizerOptions).strict(),
+  positional: ["kind"],
+  statistics: { parameters: "parameters that step", states: "further states" },
+  run({ graph, options, rewrite, count }) {
+    const parameters = graph.constants().flatMap((op) => {
+      const value = op.outputs[0] as Value;
+      const gradient = graph.outputs.find((o) => o.name === gradientName(value.name))?.value;
+      return gradient === undefined ? [] : [{ value, gradient }];
+    });
+    if (parameters.length === 0) fail("CEC4014", { message: "the graph holds no gradients", help: "put `autodiff` before" });
+    rewrite.patch(null, "running statistics are state", (edit) => {
+      for (const { name } of graph.outputs) {
+        const running = name.endsWith(".next") ? graph.value(name.slice(0, -".next".length)) : undefined;
+        if (running?.producer?.kind !== "constant") continue;
+        asInput(edit, running);
+        count("states");
+      }
+    });
+    rewrite.patch(null, `${options.kind} on ${parameters.length} parameters`, (edit) => {
+      const v = (kind: string, inputs: readonly (Value | null)[], attrs: Op["attrs"] = {}): Value =>
+        edit.insert(kind, inputs, { attrs, name: "optimizer" }).outputs[0] as Value;
+      const scalar = (x: number): Value => edit.constant("optimizer.c", fromNumbers("f32", [], [x]));
+      const rate = edit.addInput("learning_rate", tensorType("f32", []));
+      const step = options.kind === "sgd" ? null : edit.addInput("step", tensorType("f32", []));
+      const squares = parameters.map((p) => v("reduce_sum_square", [p.gradient], { keepdims: 0 }));
+      const norm = v("sqrt", [squares.length === 1 ? (squares[0] as Value) : v("sum", squares)]);
+      edit.addOutput("gradient_norm", norm);
+      // 1, or NaN where the norm is not finite, which makes the step leave everything as it is.
+      const finite = v("add", [v("sub", [norm, norm]), scalar(1)]);
+      const scale =
+        options.clip_norm === undefined
+          ? finite
+          : v("mul", [finite, v("min", [scalar(1), v("div", [scalar(options.clip_norm), v("add", [norm, scalar(1e-6)])])])]);
+      for (const { value, gradient } of parameters) {
+        const parameter = asInput(edit, value);
+        const state = (suffix: string): Value => {
+          count("states");
+          return edit.addInput(`${parameter.name}.${suffix}`, value.type);
+        };
+        const matrix = value.type.kind === "tensor" && (value.type.shape?.length ?? 0) > 1;
+        const decay = options.weight_decay > 0 && (options.decay === "all" || matrix) ? { weight_decay: options.weight_decay } : {};
+        const held = options.kind === "sgd" ? [state("velocity")] : [state("first_moment"), state("second_moment")];
+        const made =
+          options.kind === "sgd"
+            ? edit.insert("train.sgd", [parameter, gradient, ...held, rate, scale], {
+                attrs: { momentum: options.momentum, ...(options.nesterov ? { nesterov: 1 } : {}), ...decay },
+                outputs: 2,
+                name: parameter.name,
+              })
+            : edit.insert("train.adam", [parameter, gradient, ...held, rate, step, scale], {
+                attrs: {
+                  beta1: options.beta1,
+                  beta2: options.beta2,
+                  epsilon: options.epsilon,
+                  ...decay,
+                  ...(options.kind === "adamw" ? { decoupled: 1 } : {}),
+                },
+                outputs: 3,
+                name: parameter.name,
+              });
+        edit.removeOutput(gradientName(parameter.name));
+        [parameter, ...held].forEach((s, i) => {
+          edit.addOutput(nextName(s.name), made.outputs[i] as Value);
+        });
+        count("parameters");
+      }
+    });
+  },
+});
+
+/** A graph input in the place of a constant, of its name. */
+function asInput(edit: Edit, constant: Value): Value {
+  const input = edit.addInput(constant.name, constant.type);
+  edit.replaceAllUses(constant, input);
+  edit.eraseDead(constant.producer as Op);
+  return input;
+}
+
+/** States of a graph: inputs whose next value is an output. */
+export function statesOf(graph: Graph): readonly { readonly input: string; readonly output: string; readonly value: Value }[] {
+  const outputs = new Set(graph.outputs.map((o) => o.name));
+  return graph.inputs.flatMap((value) => (outputs.has(nextName(value.name)) ? [{ input: value.name, output: nextName(value.name), value }] : []));
+}
+
+/** Constants whose values training starts from: those that `apply-optimizer` will turn into state. */
+export function initialStates(graph: Graph): readonly { readonly name: string; readonly tensor: NonNullable<ReturnType<typeof constantTensor>> }[] {
+  const outputs = new Set(graph.outputs.map((o) => o.name));
+  return graph.constants().flatMap((op) => {
+    const v = op.outputs[0] as Value;
+    const tensor = outputs.has(gradientName(v.name)) || outputs.has(nextName(v.name)) ? constantTensor(v) : null;
+    return tensor === null ? [] : [{ name: v.name, tensor }];
+  });
+}

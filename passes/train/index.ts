@@ -1,0 +1,28 @@
+/** Training as rewrites of the graph: a loss, its gradients, the optimizer's step. */
+import type { PassDefinition } from "../../compiler/core/index.js";
+import { addLoss } from "./add-loss.js";
+import { applyOptimizer } from "./apply-optimizer.js";
+import { autodiff } from "./autodiff.js";
+import { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
+import { train } from "./train.js";
+import { unrollRecurrent } from "./unroll-recurrent.js";
+import { untieVectors } from "./untie-vectors.js";
+
+export { addLoss } from "./add-loss.js";
+export { applyOptimizer, initialStates, optimizerOptions, statesOf } from "./apply-optimizer.js";
+export { autodiff, gradientName, nextName } from "./autodiff.js";
+export { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
+export { differentiable } from "./gradients/index.js";
+export { train } from "./train.js";
+export { unrollRecurrent } from "./unroll-recurrent.js";
+export { untieVectors } from "./untie-vectors.js";
+
+export const trainPasses = [
+  train,
+  addLoss,
+  unrollRecurrent,
+  untieVectors,
+  autodiff,
+  applyOptimizer,
+  fuseBatchNormRelu,
+] as unknown as readonly PassDefinition[];

@@ -1,0 +1,67 @@
+/** Which constants of a graph are parameters. */
+import { constantTensor, fail, type Graph, isFloat, type Op, suggest, type Value } from "../../compiler/core/index.js";
+
+/** Operands that hold weights, by kind. Data movement passes a weight on: unrolled recurrent ops read slices of theirs. */
+const weightOperands: Readonly<Record<string, readonly number[]>> = {
+  conv: [1, 2],
+  conv_transpose: [1, 2],
+  gemm: [0, 1, 2],
+  matmul: [0, 1],
+  add: [0, 1],
+  sub: [0, 1],
+  mul: [0, 1],
+  batch_normalization: [1, 2],
+  "train.batch_norm": [1, 2],
+  layer_normalization: [1, 2],
+  instance_normalization: [1, 2],
+  group_normalization: [1, 2],
+  "train.fake_quantize": [0, 1],
+  gather: [0],
+  prelu: [1],
+  lstm: [1, 2, 3],
+  gru: [1, 2, 3],
+  rnn: [1, 2, 3],
+  transpose: [0],
+  reshape: [0],
+  slice: [0],
+  split: [0],
+  squeeze: [0],
+  unsqueeze: [0],
+};
+
+/** `*` stands for any text, `?` for one character. */
+export function matcher(pattern: string): (name: string) => boolean {
+  const escaped = pattern
+    .replace(/[.+^${}()|[\]\\]/g, "\\$&")
+    .replaceAll("*", ".*")
+    .replaceAll("?", ".");
+  const regex = new RegExp(`^${escaped}$`, "u");
+  return (name) => regex.test(name);
+}
+
+const isWeight = (graph: Graph, op: Op): boolean => {
+  const v = op.outputs[0] as Value;
+  if (v.type.kind !== "tensor" || !isFloat(v.type.elem)) return false;
+  return graph.users(v).some((user) => user.inputs.some((x, i) => x === v && weightOperands[user.kind]?.includes(i) === true));
+};
+
+/**
+ * Constants that training changes, in graph order: float operands at the places where ops keep weights, of more than one element; or those that match `patterns`
+ * (then of any size).
+ * @throws CecError CEC4014 for a pattern that matches no float constant
+ */
+export function parametersOf(graph: Graph, patterns: readonly string[] | undefined): Op[] {
+  const constants = graph.constants().filter((op) => op.outputs[0]?.type.kind === "tensor" && isFloat(op.outputs[0].type.elem));
+  if (patterns === undefined) return constants.filter((op) => isWeight(graph, op) && (constantTensor(op.outputs[0])?.data.length ?? 0) > 1);
+  const names = constants.map((op) => op.outputs[0]?.name as string);
+  const matchers = patterns.map((p) => {
+    const match = matcher(p);
+    if (!names.some(match))
+      fail("CEC4014", {
+        message: `no float constant of the graph is named \`${p}\``,
+        help: suggest(p, names) ?? "`cec inspect` lists the model's tensors",
+      });
+    return match;
+  });
+  return constants.filter((_, i) => matchers.some((m) => m(names[i] as string)));
+}

@@ -1,0 +1,224 @@
+// Gradients of element-wise ops and of max pooling, fake quantization, and optimizers.
+#include "exec/ops/common.h"
+#include "exec/ops/lists.h"
+
+namespace cec {
+namespace {
+
+void expect_same(PrepareContext& ctx, int count) {
+  for (int i = 0; i < count; ++i) {
+    ctx.expect(i, DType::f32);
+    if (ctx.shape(i) != ctx.shape(0)) reject_shape("operand " + std::to_string(i) + " is " + ctx.shape(i).to_string() + ", operand 0 is " + ctx.shape(0).to_string());
+  }
+}
+
+void expect_scalar(PrepareContext& ctx, int i) {
+  if (!ctx.has(i)) return;
+  ctx.expect(i, DType::f32);
+  if (ctx.shape(i).count() != 1) reject_shape("operand " + std::to_string(i) + " must be a single number, it is " + ctx.shape(i).to_string());
+}
+
+class ReluBackward final : public Op {
+ public:
+  explicit ReluBackward(CreateContext& ctx) : kernel_(*ctx.kernels().training) {}
+  void prepare(PrepareContext& ctx) const override {
+    expect_same(ctx, 2);
+    ctx.output(0, DType::f32, ctx.shape(0));
+    ctx.inplace_with = {0, 1};
+  }
+  void run(RunContext& ctx) const override {
+    parallel(ctx.pool(), static_cast<size_t>(ctx.output(0).count()), 16384, [&](size_t begin, size_t end, int) {
+      kernel_.relu_backward(end - begin, ctx.src<float>(0) + begin, ctx.src<float>(1) + begin, ctx.dst<float>(0) + begin);
+    });
+  }
+
+ private:
+  const TrainingF32Variant& kernel_;
+};
+
+class MaxPoolBackward final : public Op {
+ public:
+  explicit MaxPoolBackward(CreateContext& ctx) : window_(read_window(ctx.attrs())) {
+    if (!ctx.attrs().flag("channels_last", false)) reject("the engine takes channels_last = 1");
+    const std::vector<int64_t> kernel = ctx.attrs().integers("kernel_shape", {});
+    if (kernel.size() != 2 || kernel[0] < 1 || kernel[1] < 1) reject("kernel_shape must have 2 values from 1 on");
+    window_.kernel = {kernel[0], kernel[1]};
+    ceil_ = ctx.attrs().flag("ceil_mode", false);
+  }
+  void prepare(PrepareContext& ctx) const override {
+    ctx.expect(0, DType::f32);
+    ctx.expect(1, DType::f32);
+    const Shape& x = ctx.shape(0);
+    if (x.rank() != 4) reject_shape("x must be [N,H,W,C], it is " + x.to_string());
+    const Shape y{x[0], window_output(x[1], window_.kernel[0], window_.stride[0], window_.dilation[0], window_.pads[0], window_.pads[2], ceil_),
+                  window_output(x[2], window_.kernel[1], window_.stride[1], window_.dilation[1], window_.pads[1], window_.pads[3], ceil_), x[3]};
+    if (ctx.shape(1) != y) reject_shape("dy is " + ctx.shape(1).to_string() + ", the pool of " + x.to_string() + " gives " + y.to_string());
+    ctx.output(0, DType::f32, x);
+  }
+  void run(RunContext& ctx) const override {
+    const Shape& x = ctx.input(0).shape;
+    const Shape& y = ctx.input(1).shape;
+    if (ctx.output(0).count() == 0) return;
+    // Windows of one image may overlap, images do not.
+    ctx.pool().parallel_for(static_cast<size_t>(x[0]), [&](size_t begin, size_t end, int) {
+      for (size_t n = begin; n < end; ++n) image(x, y, ctx.src<float>(0) + n * static_cast<size_t>(x[1] * x[2] * x[3]), ctx.src<float>(1) + n * static_cast<size_t>(y[1] * y[2] * y[3]), ctx.dst<float>(0) + n * static_cast<size_t>(x[1] * x[2] * x[3]));
+    });
+  }
+
+ private:
+  void image(const Shape& x, const Shape& y, const float* in, const float* dy, float* dx) const {
+    const int64_t channels = x[3];
+    std::fill_n(dx, x[1] * x[2] * channels, 0.0f);
+    for (int64_t oy = 0; oy < y[1]; ++oy) {
+      for (int64_t ox = 0; ox < y[2]; ++ox) {
+        for (int64_t c = 0; c < channels; ++c) {
+          int64_t best = -1;
+          for (int64_t ky = 0; ky < window_.kernel[0]; ++ky) {
+            const int64_t iy = oy * window_.stride[0] + ky * window_.dilation[0] - window_.pads[0];
+            if (iy < 0 || iy >= x[1]) continue;
+            for (int64_t kx = 0; kx < window_.kernel[1]; ++kx) {
+              const int64_t ix = ox * window_.stride[1] + kx * window_.dilation[1] - window_.pads[1];
+              if (ix < 0 || ix >= x[2]) continue;
+              const int64_t at = (iy * x[2] + ix) * channels + c;
+              if (best < 0 || in[at] > in[best]) best = at;
+            }
+          }
+          if (best >= 0) dx[best] += *dy;
+          ++dy;
+        }
+      }
+    }
+  }
+
+  Window2d window_;
+  bool ceil_ = false;
+};
+
+class FakeQuantize final : public Op {
+ public:
+  explicit FakeQuantize(CreateContext& ctx) {
+    low_ = static_cast<float>(ctx.attrs().integer("q_min"));
+    high_ = static_cast<float>(ctx.attrs().integer("q_max"));
+    axis_ = ctx.attrs().integer("axis", 0);
+  }
+  void prepare(PrepareContext& ctx) const override {
+    for (int i = 0; i < 3; ++i) {
+      if (ctx.has(i)) ctx.expect(i, DType::f32);
+    }
+    const Shape& x = ctx.shape(0);
+    const int64_t scales = ctx.shape(1).count();
+    if (scales != 1 && (x.rank() == 0 || x[normalize_axis(axis_, x.rank())] != scales)) reject_shape("there are " + std::to_string(scales) + " scales for an input of " + x.to_string());
+    if (ctx.has(2) && ctx.shape(2).count() != scales) reject_shape("there must be as many zero points as scales");
+    ctx.output(0, DType::f32, x);
+    ctx.inplace_with = {0};
+  }
+  void run(RunContext& ctx) const override {
+    const Shape& x = ctx.input(0).shape;
+    const size_t scales = static_cast<size_t>(ctx.input(1).count());
+    const size_t inner = scales == 1 ? 1 : static_cast<size_t>(x.count(normalize_axis(axis_, x.rank()) + 1, x.rank()));
+    parallel(ctx.pool(), static_cast<size_t>(x.count()), 4096, [&](size_t begin, size_t end, int) {
+      for (size_t i = begin; i < end; ++i) {
+        const size_t c = scales == 1 ? 0 : i / inner % scales;
+        const float s = ctx.src<float>(1)[c], z = ctx.has(2) ? ctx.src<float>(2)[c] : 0.0f;
+        const float q = std::nearbyint(ctx.src<float>(0)[i] / s) + z;
+        ctx.dst<float>(0)[i] = ((q < low_ ? low_ : q > high_ ? high_ : q) - z) * s;
+      }
+    });
+  }
+
+ private:
+  float low_ = 0, high_ = 0;
+  int64_t axis_ = 0;
+};
+
+/// Operands parameter, gradient, velocity, rate, scale?.
+class Sgd final : public Op {
+ public:
+  explicit Sgd(CreateContext& ctx) : kernel_(*ctx.kernels().training) {
+    step_.momentum = static_cast<float>(ctx.attrs().number("momentum", 0));
+    step_.weight_decay = static_cast<float>(ctx.attrs().number("weight_decay", 0));
+    step_.nesterov = ctx.attrs().flag("nesterov", false);
+  }
+  void prepare(PrepareContext& ctx) const override {
+    expect_same(ctx, 3);
+    expect_scalar(ctx, 3);
+    expect_scalar(ctx, 4);
+    for (int i = 0; i < 2; ++i) ctx.output(i, DType::f32, ctx.shape(0));
+    ctx.overwrites = {{0, 0}, {1, 2}};
+  }
+  void run(RunContext& ctx) const override {
+    SgdF32 s = step_;
+    s.rate = *ctx.src<float>(3);
+    s.scale = ctx.has(4) ? *ctx.src<float>(4) : 1.0f;
+    const bool skip = !std::isfinite(s.scale);
+    parallel(ctx.pool(), static_cast<size_t>(ctx.input(0).count()), 8192, [&](size_t at, size_t end, int) {
+      const size_t n = end - at;
+      if (skip) {
+        std::memmove(ctx.dst<float>(0) + at, ctx.src<float>(0) + at, n * sizeof(float));
+        std::memmove(ctx.dst<float>(1) + at, ctx.src<float>(2) + at, n * sizeof(float));
+        return;
+      }
+      kernel_.sgd(s, n, ctx.src<float>(0) + at, ctx.src<float>(1) + at, ctx.src<float>(2) + at, ctx.dst<float>(0) + at, ctx.dst<float>(1) + at);
+    });
+  }
+
+ private:
+  const TrainingF32Variant& kernel_;
+  SgdF32 step_{};
+};
+
+/// Operands parameter, gradient, first moment, second moment, rate, step, scale?.
+class Adam final : public Op {
+ public:
+  explicit Adam(CreateContext& ctx) : kernel_(*ctx.kernels().training) {
+    beta1_ = ctx.attrs().number("beta1", 0.9);
+    beta2_ = ctx.attrs().number("beta2", 0.999);
+    step_.beta1 = static_cast<float>(beta1_);
+    step_.beta2 = static_cast<float>(beta2_);
+    step_.epsilon = static_cast<float>(ctx.attrs().number("epsilon", 1e-8));
+    step_.weight_decay = static_cast<float>(ctx.attrs().number("weight_decay", 0));
+    step_.decoupled = ctx.attrs().flag("decoupled", false);
+  }
+  void prepare(PrepareContext& ctx) const override {
+    expect_same(ctx, 4);
+    for (int i = 4; i < 7; ++i) expect_scalar(ctx, i);
+    for (int i = 0; i < 3; ++i) ctx.output(i, DType::f32, ctx.shape(0));
+    ctx.overwrites = {{0, 0}, {1, 2}, {2, 3}};
+  }
+  void run(RunContext& ctx) const override {
+    AdamF32 s = step_;
+    s.rate = *ctx.src<float>(4);
+    s.scale = ctx.has(6) ? *ctx.src<float>(6) : 1.0f;
+    const double t = static_cast<double>(*ctx.src<float>(5));
+    s.correction1 = static_cast<float>(1 - std::pow(beta1_, t));
+    s.root_correction2 = static_cast<float>(std::sqrt(1 - std::pow(beta2_, t)));
+    const bool skip = !std::isfinite(s.scale);
+    parallel(ctx.pool(), static_cast<size_t>(ctx.input(0).count()), 8192, [&](size_t at, size_t end, int) {
+      const size_t n = end - at;
+      if (skip) {
+        for (int i = 0; i < 3; ++i) std::memmove(ctx.dst<float>(i) + at, ctx.src<float>(i == 0 ? 0 : i + 1) + at, n * sizeof(float));
+        return;
+      }
+      kernel_.adam(s, n, ctx.src<float>(0) + at, ctx.src<float>(1) + at, ctx.src<float>(2) + at, ctx.src<float>(3) + at, ctx.dst<float>(0) + at, ctx.dst<float>(1) + at, ctx.dst<float>(2) + at);
+    });
+  }
+
+ private:
+  const TrainingF32Variant& kernel_;
+  AdamF32 step_{};
+  double beta1_ = 0, beta2_ = 0;
+};
+
+constexpr OpKind kOps[] = {
+    {"train.relu_backward", 2, 2, 1, 1, create_op<ReluBackward>},
+    {"train.max_pool_backward", 2, 2, 1, 1, create_op<MaxPoolBackward>},
+    {"train.fake_quantize", 2, 3, 1, 1, create_op<FakeQuantize>},
+    {"train.sgd", 4, 5, 2, 2, create_op<Sgd>},
+    {"train.adam", 6, 7, 3, 3, create_op<Adam>},
+};
+
+}  // namespace
+
+OpList train_update_ops() { return {kOps, std::size(kOps)}; }
+
+}  // namespace cec

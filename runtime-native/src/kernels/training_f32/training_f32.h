@@ -1,0 +1,33 @@
+// Steps of training over contiguous f32: the gradient of relu, and optimizers that update in place.
+#pragma once
+
+#include "../common.h"
+
+namespace cec {
+
+struct SgdF32 {
+  float rate, scale, momentum, weight_decay;  ///< scale multiplies the gradient
+  bool nesterov;
+};
+
+struct AdamF32 {
+  float rate, scale, beta1, beta2, epsilon, weight_decay;
+  float correction1, root_correction2;  ///< 1 - beta1^t, sqrt(1 - beta2^t)
+  bool decoupled;                       ///< AdamW
+};
+
+/// One variant. Results may be the memory of the operand that they follow, but must not overlap it otherwise. Every variant gives the scalar variant's bits.
+struct TrainingF32Variant {
+  const char* name;
+  Isa isa;
+  /// dx = y > 0 ? dy : 0
+  void (*relu_backward)(size_t n, const float* dy, const float* y, float* dx);
+  void (*sgd)(const SgdF32& s, size_t n, const float* p, const float* g, const float* velocity, float* next_p, float* next_velocity);
+  void (*adam)(const AdamF32& s, size_t n, const float* p, const float* g, const float* m, const float* v, float* next_p, float* next_m, float* next_v);
+};
+
+#define CEC_KERNEL_VARIANT(isa, name) extern const TrainingF32Variant name;
+#include "variants.inc"
+#undef CEC_KERNEL_VARIANT
+
+}  // namespace cec

@@ -24,7 +24,8 @@ export const fuseQuantizedResidual = definePass({
       ] as const;
       // The convolution that comes later, so that the other operand exists when it runs.
       const pair = pairs.find(
-        ({ y, residual }) => fits(y.producer) && graph.onlyUser(y) === add && sameShape(shapeOf(y), shapeOf(residual)) && position(residual) < position(y),
+        ({ y, residual }) =>
+          fits(y.producer) && graph.onlyUser(y) === add && sameShape(shapeOf(y), shapeOf(residual)) && position(residual) < position(y),
       );
       if (pair === undefined) continue;
       const conv = pair.y.producer as Op;

@@ -473,7 +473,16 @@ function convolution(): NativeCase[] {
       const weights = [i8(40, 3, 3, 8), of("i32", -9999, 9999, 40), of("f32", 0.001, 0.02, 40)] as const;
       list.push(
         one("cpu.qconv", [u8(2, 13, 11, 8), ...weights, u8(2, 11, 9, 40)], { ...q, ...add, algorithm }),
-        one("cpu.qconv", [u8(1, 5, 6, 8), ...weights, i8(1, 3, 4, 40)], { ...q, ...add, residual_zp: -7, sum_type: "i8", sum_zp: 3, sum_min: -5, sum_max: 90, algorithm }),
+        one("cpu.qconv", [u8(1, 5, 6, 8), ...weights, i8(1, 3, 4, 40)], {
+          ...q,
+          ...add,
+          residual_zp: -7,
+          sum_type: "i8",
+          sum_zp: 3,
+          sum_min: -5,
+          sum_max: 90,
+          algorithm,
+        }),
       );
     }
     list.push(

@@ -11,7 +11,14 @@ import { activation, channelsFirst, channelsLast, convolution, eightBit, flat, g
 import { addition, checkParams, finish, limits, params, result, resultType, stepsOf, toQ, zeroOf } from "./_q.js";
 
 /** What a fused addition of `residual` is done with: the convolution's own result, in steps of y, is its first operand unless `residual_first`. */
-const sum = { ...params("sum", true), sum_min: int.optional(), sum_max: int.optional(), sum_type: elem.optional(), ...params("residual", true), residual_first: int.optional() };
+const sum = {
+  ...params("sum", true),
+  sum_min: int.optional(),
+  sum_max: int.optional(),
+  sum_type: elem.optional(),
+  ...params("residual", true),
+  residual_first: int.optional(),
+};
 
 const sumType = (op: { readonly attrs: Op["attrs"] }, y: ElementType): ElementType => str(op, "sum_type", y) as ElementType;
 
@@ -28,7 +35,8 @@ function added(op: Op, y: Tensor, residual: Tensor): Tensor {
 /** Padding contributes the zero point of x, that is real 0. Operands x, w, bias?, w_scale, residual?. */
 export const cpuQconv = defineOp({
   kind: "cpu.qconv",
-  summary: "8-bit convolution: x u8|i8 [N, H, W, C], w i8 [O, kh, kw, C/group], bias i32 [O]?, w_scale f32 [O] or [1], residual of the result's shape?",
+  summary:
+    "8-bit convolution: x u8|i8 [N, H, W, C], w i8 [O, kh, kw, C/group], bias i32 [O]?, w_scale f32 [O] or [1], residual of the result's shape?",
   attrs: attrs({ ...spatial, ...group, ...activation, ...params("x"), ...result, ...params("y", true), ...sum }),
   inputs: [4, 5],
   optional: [2, 4],

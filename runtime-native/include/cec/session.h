@@ -21,11 +21,11 @@ struct SessionOptions {
   int threads = 1;
   /// Names of intermediate tensors that every run returns after the program's outputs.
   std::vector<std::string> keep;
+  /// Collect nanoseconds per op.
+  bool profile = false;
   /// Pairs {input, output}: the output is the input's next value, and the caller gives one place for both. It is written there by its op where no op reads the input
   /// after that, else copied there when all ops have run. A run that fails leaves some updated and others not.
   std::vector<std::pair<std::string, std::string>> updates;
-  /// Collect nanoseconds per op.
-  bool profile = false;
 };
 
 /// A tensor that the caller owns. `data` may be null when it has no elements. No alignment is asked for.

@@ -78,7 +78,10 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
   };
   try {
     while (step < total && !stopped) {
-      if (task.signal?.aborted) fail("CEC1005", { message: `training was interrupted after step ${step}` });
+      if (task.signal?.aborted) {
+        save(false);
+        fail("CEC1005", { message: `training was interrupted after step ${step}`, help: "the same command goes on from there" });
+      }
       const feeds = feedsOf(await loader.next(), inputs, rateAt(s, step, total), step);
       const out = await session.step(feeds);
       const now = toNumbers(out["loss"] as Tensor)[0] as number;

@@ -112,7 +112,7 @@ function coverage() {
   const folder = testPreset("coverage");
   run("lines of runtime-native/src that the C++ tests execute (without src/addon, which TypeScript tests run)", "gcovr", [
     ...["--root", "runtime-native", "--filter", "runtime-native/src/", "--exclude", "runtime-native/src/addon/"],
-    ...["--exclude-throw-branches", "--fail-under-line", "90", "--sort-percentage", "--txt", folder],
+    ...["--exclude-throw-branches", "--fail-under-line", "90", "--sort-percentage", folder],
   ]);
 }
 

@@ -3,9 +3,11 @@
  * compared with the float model on those. One setting is varied at a time, the best is kept; then the range method of one value at a time. A trial that was
  * run is written to a state file at once, so that a search that was stopped goes on where it was.
  */
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
+import { z } from "zod";
 import { biasMethods, type Int8Settings, type RecipeName, rangeMethods, readSpec, settingsOf } from "../../passes/index.js";
-import { type Graph, hashGraph, type PassCall, type PassDefinition, runPipeline } from "../core/index.js";
+import { type Graph, hashGraph, type PassCall, type PassDefinition, runPipeline, toBytes } from "../core/index.js";
 import { type Dataset, part } from "./data/index.js";
 import type { ChosenEngine } from "./engine/index.js";
 import { evaluate } from "./evaluate.js";
@@ -51,20 +53,32 @@ export interface SearchInput {
   readonly onProgress?: (fraction: number, what: string) => void;
 }
 
-interface State {
-  readonly key: string;
-  readonly trials: readonly Trial[];
-}
+const stateSchema = z.object({
+  key: z.string(),
+  trials: z.array(z.object({ settings: z.custom<Settings>((v) => typeof v === "object" && v !== null), sqnr: z.number(), flips: z.number() })),
+});
+type State = z.infer<typeof stateSchema>;
 
 function readState(path: string, key: string): Trial[] {
   if (!existsSync(path)) return [];
   try {
-    const state = JSON.parse(readFileSync(path, "utf8")) as State;
+    const state = stateSchema.parse(JSON.parse(readFileSync(path, "utf8")));
     return state.key === key ? [...state.trials] : [];
   } catch {
     // Cut short by a crash, or no file of ours: the search begins anew and replaces it.
     return [];
   }
+}
+
+/** What tells one set of samples from another: how many there are, and the bytes of some from all over. */
+async function contentKey(data: Dataset): Promise<string> {
+  const h = createHash("sha256").update(`${data.size}`);
+  const looked = Math.min(data.size, 8);
+  for (let i = 0; i < looked; i++) {
+    const { arrays } = await data.read(Math.floor((i * data.size) / looked), 1);
+    for (const [name, t] of Object.entries(arrays)) h.update(name).update(toBytes(t));
+  }
+  return h.digest("hex");
 }
 
 /** Searches until all is tried, the budget is spent or `stop` aborts; the first trial, the recipe `accurate`, is always run. */
@@ -82,7 +96,7 @@ export async function searchInt8(input: SearchInput): Promise<Search> {
   const float = await engine.executor.prepare(prepared);
   // A longer budget goes on where a shorter one ended.
   const { budget: _, ...lasting } = options;
-  const key = [version, hashGraph(prepared), data.name, data.size, seed, JSON.stringify(lasting)].join(" ");
+  const key = [version, hashGraph(prepared), engine.name, await contentKey(data), seed, JSON.stringify(lasting)].join(" ");
   const trials = readState(input.state, key);
   const tried = (s: Settings): Trial | undefined => trials.find((t) => JSON.stringify(t.settings) === JSON.stringify(s));
   let ended = false;

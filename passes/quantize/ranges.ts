@@ -93,6 +93,8 @@ export function entropyRange(s: TensorStatistics): Range {
     const centre = lo + (i + 0.5) * width;
     p[Math.min(bins - 1, Math.floor(Math.abs(centre) / width))]! += c;
   });
+  // Zeros are exact at any threshold: behind a Relu they are half of all values, and their bin alone would decide.
+  p[0] = p[1] as number;
   const divergence = divergences(p);
   let best = bins;
   let least = Number.POSITIVE_INFINITY;

@@ -53,6 +53,12 @@ it("best tries settings on held-back samples, keeps the best, and a second run t
   const again = ran(quantize("best.onnx", "--recipe", "best", "--budget", "600")).search;
   expect(again?.best).toEqual(kept.trials[1]);
   expect(readFileSync(join(folder, "best.onnx")).equals(bytes)).toBe(false);
+  // Trials of other data, or a damaged file, are not taken.
+  write(folder, state, JSON.stringify({ key: kept.key, trials: [null] }));
+  expect(ran(quantize("best.onnx", "--recipe", "best", "--budget", "1")).search?.best.sqnr).toBeLessThan(500);
+  write(folder, state, JSON.stringify(kept));
+  write(folder, "x.npy", samples(40, 7));
+  expect(ran(quantize("best.onnx", "--recipe", "best", "--budget", "1")).search?.best.sqnr).toBeLessThan(500);
 });
 
 it("Ctrl-C ends the search, and the build goes on with the best so far", async () => {

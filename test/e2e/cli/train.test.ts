@@ -108,7 +108,9 @@ it("names data that is not there", () => {
 });
 
 it("stops where it gets no better, and keeps the best weights", () => {
-  const folder = project('epochs: 50, rate: 1e-12, batch_norm: frozen, optimizer: adamw, weight_decay: 0.01, validate: "shapes.test", evaluate_every: 3, patience: 2');
+  const folder = project(
+    'epochs: 50, rate: 1e-12, batch_norm: frozen, optimizer: adamw, weight_decay: 0.01, validate: "shapes.test", evaluate_every: 3, patience: 2',
+  );
   expect(build(folder, "out").status).toBe(0);
   const report = JSON.parse(readFileSync(join(folder, "out/report.json"), "utf8"));
   // The first measurement is the best; two more are no better.

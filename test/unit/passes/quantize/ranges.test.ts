@@ -130,6 +130,8 @@ function divergences(values: readonly number[], s: TensorStatistics, levels: num
   const bins = Math.ceil(Math.max(-s.min, s.max) / width);
   const p = new Array<number>(bins).fill(0);
   for (const v of values) p[Math.min(bins - 1, Math.floor(Math.abs(v) / width))]! += 1;
+  // Zeros are exact at any threshold, so they do not count.
+  p[0] = p[1] as number;
   const out = new Map<number, number>();
   for (let end = levels; end <= bins; end++) {
     const reference = p.slice(0, end);
@@ -170,4 +172,13 @@ it("entropy cuts off far outliers, and keeps what has few bins", () => {
   expect(high).toBeLessThan(25);
   expect(low).toBeGreaterThan(-25);
   expect(entropyRange(statisticsOf([0, 1, 2], 128))).toEqual({ low: 0, high: 2 });
+});
+
+it("entropy does not mind how many values are exactly zero", () => {
+  const values = [0, ...normal(10, 20000).map((v) => Math.abs(v))];
+  const half = [...values, ...new Array<number>(20000).fill(0)];
+  const { high } = entropyRange(statisticsOf(half, 2048));
+  expect(high).toBe(entropyRange(statisticsOf(values, 2048)).high);
+  // Few of what a Relu lets through is clipped.
+  expect(values.filter((v) => v > high).length / values.length).toBeLessThan(0.01);
 });

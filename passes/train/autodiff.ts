@@ -33,7 +33,8 @@ export const autodiff = definePass({
   summary: "Append the gradients of a loss: a forward graph becomes a training graph",
   from: "float",
   to: "same",
-  keeps: "values",
+  // Batch normalization goes over to the statistics of the batch.
+  keeps: "lossy",
   options: z
     .object({
       loss: z.string().default("loss").describe("output with a single element that is to become small"),

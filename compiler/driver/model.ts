@@ -91,7 +91,10 @@ export async function loadModel(path: string, set: Readonly<Record<string, strin
     default:
       return fail("CEC1002", {
         message: `${path} is no model that cec reads`,
-        help: "models are .onnx files, .cir files, and FILE.cplan#MODEL",
+        help:
+          extname(file).toLowerCase() === ".cecb"
+            ? "a .cecb is run by Session (docs/guides/inference.md); cec inspect --memory and cec types read it"
+            : "models are .onnx files, .cir files, and FILE.cplan#MODEL",
       });
   }
 }

@@ -37,7 +37,7 @@ export const lowerFloat = definePass({
         .enum(["f32", "bf16"])
         .default("f32")
         .describe(
-          "what operands of convolutions and matrix products are rounded to; sums stay f32. bf16 halves their weights and is for CPUs with AVX512-BF16",
+          "what operands of convolutions and matrix products are rounded to; sums stay f32. bf16 halves their weights in memory, not in the .cecb (which stores f32 and packs at load), and is for CPUs with AVX512-BF16",
         ),
     })
     .strict(),

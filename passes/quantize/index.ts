@@ -30,7 +30,7 @@ export const quantize = definePass({
   name: "quantize",
   summary: "Post-training quantization to INT8",
   description:
-    "`quantize int8` expands to align-input (`align`), annotate-int8, observe, place-int8, round-weights (unless `rounding: nearest`), correct-bias (unless `bias: none`), validate-quantization, materialize-qdq; `quantize dynamic` and `quantize weights` to quantize-dynamic. Put `fold_batch_norm` and `fuse` before it.",
+    "`quantize int8` expands to align-input (`align`), annotate-int8, observe, place-int8, round-weights (unless `rounding: nearest`), correct-bias (unless `bias: none`), validate-quantization, materialize-qdq; `quantize dynamic` and `quantize weights` to quantize-dynamic. `quantize weights` makes ONNX files smaller; a `.cecb` of it stores its weights as f32. Put `fold_batch_norm` and `fuse` before it.",
   from: "float",
   to: "quantized",
   keeps: "lossy",

@@ -57,7 +57,7 @@ export const emits: ReadonlyMap<string, Emit> = new Map(
             .enum(["f32", "bf16"])
             .default("f32")
             .describe(
-              "precision of f32 products: bf16 rounds their operands to 8 significant bits, for CPUs with AVX512-BF16 (others run it too, no faster)",
+              "precision of f32 products: bf16 rounds their operands to 8 significant bits, for CPUs with AVX512-BF16 (others run it too, no faster); the file stores f32, the weights take half in memory",
             ),
         })
         .strict(),

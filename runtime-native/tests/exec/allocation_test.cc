@@ -4,7 +4,7 @@
 #include "program_builder.h"
 
 namespace cec::test {
-extern std::atomic<size_t> allocations;  // count_new.cc
+extern std::atomic<size_t> allocations, largest_allocation;  // count_new.cc
 
 namespace {
 
@@ -52,6 +52,28 @@ TEST(Allocation, ARunOfKnownShapesAllocatesNothing) {
     r.run(13);
     EXPECT_GT(allocations - before, size_t{0});  // the counter counts
   }
+}
+
+TEST(Allocation, PlanningAHugePadAsksForLittleMemory) {
+  const auto padded = [](int64_t before, const char* mode) {
+    ProgramBuilder b;
+    const int32_t x = b.input("x", DType::f32, {-1, 2});
+    b.output("y", b.op("pad", {x, b.constant("pads", DType::i64, {4}, std::vector<int64_t>{0, before, 0, 3})}, DType::f32, 2, {{"mode", std::string(mode)}}));
+    return b;
+  };
+  for (const char* mode : {"constant", "reflect", "edge", "wrap"}) {
+    Session session(padded(int64_t{1} << 30, mode).load(), {1, {}, false});
+    largest_allocation = 0;
+    EXPECT_EQ(session.memory_plan({{1, 2}}).arena_bytes, size_t{0});  // the caller holds the result
+    EXPECT_LT(largest_allocation.load(), size_t{1} << 20);
+    const std::vector<float> x{1, 2};
+    EXPECT_EQ(code_of([&] { session.run({view(DType::f32, {1, 2}, x.data())}, [](size_t, const TensorType&) -> void* { return nullptr; }); }), std::string("CEC6006"));
+    Session larger(padded(int64_t{1} << 31, mode).load(), {1, {}, false});
+    EXPECT_EQ(code_of([&] { larger.memory_plan({{1, 2}}); }), std::string("CEC6006"));  // too much for one sample
+    Session largest(padded(int64_t{1} << 39, mode).load(), {1, {}, false});
+    EXPECT_EQ(code_of([&] { largest.memory_plan({{1, 2}}); }), std::string("CEC6004"));  // no tensor has more than 1 TiB
+  }
+  EXPECT_LT(largest_allocation.load(), size_t{1} << 20);
 }
 
 TEST(MemoryPlan, IsTheOneThatRunsAndNoBuffersThatLiveTogetherOverlap) {

@@ -532,13 +532,11 @@ class Split final : public Op {
 
 class Pad final : public Op {
  public:
-  explicit Pad(CreateContext& ctx) : mode_(ctx.attrs().text("mode", "constant")), pads_(ctx.attrs().integers("pads", {})) {
-    if (mode_ != "constant" && mode_ != "reflect" && mode_ != "edge" && mode_ != "wrap") reject("mode is \"" + mode_ + "\"; it must be constant, reflect, edge or wrap");
-  }
+  explicit Pad(CreateContext& ctx) : mode_(parse(ctx.attrs().text("mode", "constant"))), pads_(ctx.attrs().integers("pads", {})) {}
 
+  // No table of positions: it would be as large as the result, and made before anybody has memory for that.
   struct State : OpState {
-    // For each axis and each position of the result the position of the source, or -1.
-    std::vector<std::vector<int64_t>> source;
+    std::vector<int64_t> begin;
   };
 
   void prepare(PrepareContext& ctx) const override {
@@ -559,7 +557,6 @@ class Pad final : public Op {
       end[a] = given[i + axes.size()];
     }
     Shape y;
-    auto state = std::make_unique<State>();
     for (int axis = 0; axis < x.rank(); ++axis) {
       const size_t a = static_cast<size_t>(axis);
       const int64_t dim = x[axis];
@@ -568,31 +565,12 @@ class Pad final : public Op {
       const int64_t size = dim + begin[a] + end[a];
       if (size < 0) reject_shape("pads takes more than there is from dimension " + std::to_string(axis) + " of " + x.to_string());
       y.push_back(size);
-      if (size > 0 && dim == 0 && mode_ != "constant") reject_shape("an empty dimension cannot be padded by " + mode_);
+      if (size > 0 && dim == 0 && mode_ != Mode::constant) reject_shape("an empty dimension has nothing to pad with; only mode constant can pad it");
     }
     ctx.output(0, ctx.dtype(0), y);
-    for (int axis = 0; axis < x.rank(); ++axis) {
-      const int64_t dim = x[axis];
-      std::vector<int64_t> source(y.count() == 0 ? 0 : static_cast<size_t>(y[axis]));
-      for (size_t k = 0; k < source.size(); ++k) {
-        int64_t at = static_cast<int64_t>(k) - begin[static_cast<size_t>(axis)];
-        if (at < 0 || at >= dim) {
-          if (mode_ == "constant") {
-            at = -1;
-          } else if (mode_ == "edge") {
-            at = at < 0 ? 0 : dim - 1;
-          } else if (mode_ == "wrap") {
-            at = ((at % dim) + dim) % dim;
-          } else {
-            const int64_t period = 2 * (dim - 1);
-            at = period == 0 ? 0 : ((at % period) + period) % period;
-            if (at >= dim) at = period - at;
-          }
-        }
-        source[k] = at;
-      }
-      state->source.push_back(std::move(source));
-    }
+    if (y.rank() > 1 && y.count(1, y.rank()) >= (int64_t{1} << 31)) throw Error(codes::kMemory, "padding " + x.to_string() + " to " + y.to_string() + " gives one sample more than 2^31 elements, which is too large for the engine");
+    auto state = std::make_unique<State>();
+    state->begin = std::move(begin);
     ctx.state = std::move(state);
   }
 
@@ -606,9 +584,24 @@ class Pad final : public Op {
   }
 
  private:
+  /// The position in an axis of `dim` elements that stands for position `at` (0: its first element; below it and from `dim` on: padding), or -1 for the constant.
+  int64_t source(int64_t at, int64_t dim) const {
+    if (at >= 0 && at < dim) return at;
+    switch (mode_) {
+      case Mode::constant: return -1;
+      case Mode::edge: return at < 0 ? 0 : dim - 1;
+      case Mode::wrap: return ((at % dim) + dim) % dim;
+      case Mode::reflect: break;
+    }
+    const int64_t period = 2 * (dim - 1);
+    if (period == 0) return 0;
+    at = ((at % period) + period) % period;
+    return at < dim ? at : period - at;
+  }
+
   template <typename T>
   void run_as(RunContext& ctx) const {
-    const State& state = ctx.state<State>();
+    const std::vector<int64_t>& before = ctx.state<State>().begin;
     const TensorType& y = ctx.output(0);
     if (y.count() == 0) return;
     const Shape& x = ctx.input(0).shape;
@@ -619,30 +612,54 @@ class Pad final : public Op {
       return;
     }
     const int64_t length = y.shape[rank - 1];
+    const int64_t dim = x[rank - 1];
+    const int64_t shift = before[static_cast<size_t>(rank - 1)];
+    // Of each row [from, to) lies in the source.
+    const int64_t from = std::min(std::max<int64_t>(shift, 0), length);
+    const int64_t to = std::max(from, std::min(shift + dim, length));
     parallel(ctx.pool(), static_cast<size_t>(y.count() / length), 1 + kGrain / static_cast<size_t>(length), [&](size_t begin, size_t end, int) {
       for (size_t row = begin; row < end; ++row) {
         size_t rest = row;
-        int64_t from = 0;
-        int64_t stride = x[rank - 1];
+        int64_t offset = 0;
+        int64_t stride = dim;
         bool outside = false;
         for (int axis = rank - 2; axis >= 0; --axis) {
-          const int64_t at = state.source[static_cast<size_t>(axis)][rest % static_cast<size_t>(y.shape[axis])];
-          rest /= static_cast<size_t>(y.shape[axis]);
+          const size_t size = static_cast<size_t>(y.shape[axis]);
+          const int64_t at = source(static_cast<int64_t>(rest % size) - before[static_cast<size_t>(axis)], x[axis]);
+          rest /= size;
           outside = outside || at < 0;
-          from += at * stride;
+          offset += at * stride;
           stride *= x[axis];
         }
-        T* to = ctx.dst<T>(0) + static_cast<int64_t>(row) * length;
-        const std::vector<int64_t>& source = state.source[static_cast<size_t>(rank - 1)];
-        for (int64_t i = 0; i < length; ++i) {
-          const int64_t at = source[static_cast<size_t>(i)];
-          to[i] = outside || at < 0 ? fill : ctx.src<T>(0)[from + at];
+        T* const result = ctx.dst<T>(0) + static_cast<int64_t>(row) * length;
+        if (outside) {
+          std::fill(result, result + length, fill);
+          continue;
         }
+        const T* const values = ctx.src<T>(0) + offset;
+        const auto pad = [&](int64_t i, int64_t end) {
+          for (; i < end; ++i) {
+            const int64_t at = source(i - shift, dim);
+            result[i] = at < 0 ? fill : values[at];
+          }
+        };
+        pad(0, from);
+        if (to > from) std::memcpy(result + from, values + (from - shift), static_cast<size_t>(to - from) * sizeof(T));
+        pad(to, length);
       }
     });
   }
 
-  std::string mode_;
+  enum class Mode { constant, reflect, edge, wrap };
+  static Mode parse(const std::string& mode) {
+    if (mode == "constant") return Mode::constant;
+    if (mode == "reflect") return Mode::reflect;
+    if (mode == "edge") return Mode::edge;
+    if (mode == "wrap") return Mode::wrap;
+    reject("mode is \"" + mode + "\"; it must be constant, reflect, edge or wrap");
+  }
+
+  Mode mode_;
   std::vector<int64_t> pads_;
 };
 

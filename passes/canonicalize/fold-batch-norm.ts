@@ -21,7 +21,7 @@ interface Affine {
 }
 
 /** The normalization as an affine map, or why it is none. */
-function affineOf(op: Op): Affine | string {
+export function affineOf(op: Op): Affine | string {
   if (num(op, "training_mode", 0) === 1 || op.outputs.length > 1) return "it is in training mode";
   const tensors = op.inputs.slice(1).map((v) => constantTensor(v));
   if (tensors.some((t) => t === null)) return "its statistics are computed";

@@ -4,6 +4,7 @@ import { type Diagnostic, diagnostic, type Executor, type Feeds, fail, type Grap
 import type { BoundData } from "../feeds.js";
 import { version } from "../version.js";
 import { type Advice, adviseOn } from "./advice.js";
+import { checkPair, checkSource } from "./check.js";
 import type { Coverage } from "./coverage.js";
 import type { ErrorFigures, OutputEffect } from "./errors.js";
 import { isQuantized, type Pair, pairModels, runsAlone } from "./layers.js";
@@ -67,8 +68,9 @@ const BINS = 2048;
  * @throws CecError CEC7007 when the models do not belong together, CEC5005 when the data does not fit
  */
 export async function analyze(o: AnalyzeOptions): Promise<AnalysisReport> {
+  checkSource(o);
   const pair = await pairModels(o.source.graph, o.compressed.graph);
-  checkPair(pair, o);
+  const doubts = checkPair(pair, o);
   const samples = Math.min(o.samples, o.data.data.size);
   if (samples === 0) fail("CEC5002", { message: `data set ${o.data.data.name} is empty` });
   const executor = await o.executorFor(pair.source);
@@ -104,8 +106,9 @@ export async function analyze(o: AnalyzeOptions): Promise<AnalysisReport> {
     return s === undefined || moved.has(name) ? [] : [sum.read(name, s)];
   });
   const warnings = pair.layers.some(isQuantized)
-    ? []
+    ? doubts
     : [
+        ...doubts,
         diagnostic("CEC7008", {
           severity: "warning",
           message: `${o.compressed.path} is not quantized`,
@@ -127,32 +130,6 @@ export async function analyze(o: AnalyzeOptions): Promise<AnalysisReport> {
     warnings,
     advice: adviseOn(pair, figures, o.dataName),
   };
-}
-
-function checkPair(pair: Pair, o: AnalyzeOptions): void {
-  const weighted = (op: { readonly kind: string }): boolean => ["conv", "conv_transpose", "gemm", "matmul"].includes(op.kind);
-  const there = pair.source.ops.filter(weighted).length;
-  const found = pair.layers.filter((l) => weighted(l.source)).length;
-  const output = pair.source.outputs[0]?.name;
-  const fused = pair.compressed.ops.find((op) => ["qlinear_conv", "qlinear_matmul", "conv_integer", "matmul_integer"].includes(op.kind));
-  if (there > 0 && found === 0 && fused !== undefined)
-    fail("CEC7007", {
-      message: `${o.compressed.path} cannot be taken apart into layers`,
-      why: `its layers are integer operators such as ${fused.kind} ("${fused.name}"), which hold quantizers and arithmetic in one`,
-      help: "analyze a QDQ model (quant_format=QuantFormat.QDQ in ONNX Runtime's quantize_static)",
-    });
-  if (there > 0 && found === 0)
-    fail("CEC7007", {
-      message: `${o.source.path} and ${o.compressed.path} do not belong together`,
-      why: `none of the source's ${there} weighted ops has a counterpart${pair.unmatched[0] === undefined ? "" : `: "${pair.unmatched[0].op}": ${pair.unmatched[0].reason}`}`,
-      help: "give the model that was compressed first, then the result",
-    });
-  if (output === undefined || !pair.compressed.outputs.some((v) => v.name === output))
-    fail("CEC7007", {
-      message: `${o.compressed.path} has no output "${output ?? ""}"`,
-      why: `its outputs are ${pair.compressed.outputs.map((v) => v.name).join(", ")}`,
-      help: "give the model that was compressed first, then the result",
-    });
 }
 
 /** Histograms of the quantized values, from the float model. */

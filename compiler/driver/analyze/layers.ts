@@ -2,6 +2,7 @@
 import { findPass } from "../../../passes/index.js";
 import { type Graph, num, type Op, type PassDefinition, runPipeline, type Value } from "../../core/index.js";
 import { alignInputs } from "./align.js";
+import { foldApart } from "./batch-norm.js";
 import { matchGraphs, nameOf, type Unmatched } from "./match.js";
 import { alignScales } from "./rescale.js";
 import { type Quantizer, READS, type Stored, stripQuantizers } from "./strip.js";
@@ -20,6 +21,8 @@ export interface Layer {
   /** The quantizer of its result. */
   readonly output: Quantizer | null;
   readonly weights: Stored | null;
+  /** Its weights are stored in integers, which a BatchNorm apart scales so that none stand for the product. */
+  readonly weightsLost: boolean;
   /** Value of the compressed model that stands for the result, behind its quantizer where it has one; `null` where none can be compared. */
   readonly tap: string | null;
   /** Why the result cannot be compared. */
@@ -39,15 +42,20 @@ export interface Pair {
   readonly equalized: readonly string[];
 }
 
-const normal = ["canonicalize", "fold_batch_norm", "canonicalize", "fuse", "canonicalize"];
+const beforeFolding = ["canonicalize"];
+const afterFolding = ["canonicalize", "fuse", "canonicalize"];
+
+async function run(graph: Graph, names: readonly string[]): Promise<void> {
+  await runPipeline(
+    graph,
+    names.map((name) => ({ pass: findPass(name) as PassDefinition, options: {} })),
+    { verify: "off" },
+  );
+}
 
 /** The normal form in which both models are compared: what every recipe of ours, and the pre-processing of other tools, does before quantization. */
 export async function normalize(graph: Graph): Promise<Graph> {
-  await runPipeline(
-    graph,
-    normal.map((name) => ({ pass: findPass(name) as PassDefinition, options: {} })),
-    { verify: "off" },
-  );
+  await run(graph, [...beforeFolding, "fold_batch_norm", ...afterFolding]);
   return graph;
 }
 
@@ -55,7 +63,7 @@ export async function normalize(graph: Graph): Promise<Graph> {
 export const runsAlone = (l: Layer): boolean =>
   l.compressed.inputs.every((v, i) => v === null || v.producer?.kind === "constant" || l.reads[i] != null);
 
-export const isQuantized = (l: Layer): boolean => l.weights !== null || l.output !== null || l.inputs.some((q) => q !== null);
+export const isQuantized = (l: Layer): boolean => l.weights !== null || l.weightsLost || l.output !== null || l.inputs.some((q) => q !== null);
 
 /** The activation's bounds, as attributes give them. */
 function bounds(op: Op): readonly [number, number] {
@@ -75,16 +83,20 @@ const absorbs = (q: Quantizer | null, op: Op): boolean => {
 export async function pairModels(sourceGraph: Graph, compressed: Graph): Promise<Pair> {
   const source = await normalize(sourceGraph);
   const { graph: stripped, quantizers, stored } = stripQuantizers(compressed);
-  await normalize(stripped);
+  await run(stripped, beforeFolding);
+  const apart = await foldApart(stripped, stored);
+  await run(stripped, afterFolding);
+  /** The value of the compressed model that one of the stripped graph stands for. */
+  const held = (v: Value): string => apart.results.get(v.name) ?? v.name;
   alignInputs(source, stripped);
   const { ops, values, unmatched } = matchGraphs(source, stripped);
-  const equalized = await alignScales(source, ops);
+  const equalized = await alignScales(source, ops, apart.ops);
   const layers: Layer[] = [];
   const bySource = new Map<string, Quantizer>();
   const readQuantizer = (op: Op, i: number): Quantizer | null => {
     const v = op.inputs[i];
     const reads = op.annotations[READS];
-    const q = v == null ? undefined : quantizers.get(v.name);
+    const q = v == null ? undefined : quantizers.get(held(v));
     return q === undefined || (Array.isArray(reads) && !(reads as number[]).includes(i)) ? null : q;
   };
   source.inputs.forEach((v, i) => {
@@ -94,13 +106,13 @@ export async function pairModels(sourceGraph: Graph, compressed: Graph): Promise
   for (const s of source.ops) {
     const c = ops.get(s);
     if (c === undefined) continue;
-    const y = c.outputs[0] as Value;
-    const output = quantizers.get(y.name) ?? null;
+    const y = held(c.outputs[0] as Value);
+    const output = quantizers.get(y) ?? null;
     if (output !== null) bySource.set((s.outputs[0] as Value).name, output);
     const untapped =
       s.attrs["activation"] !== c.attrs["activation"] && !absorbs(output, s)
         ? "its activation has no counterpart in the compressed model"
-        : compressed.value(y.name) === undefined
+        : compressed.value(y) === undefined
           ? "its result is no value of the compressed model: passes of the comparison rewrote it"
           : null;
     layers.push({
@@ -112,7 +124,8 @@ export async function pairModels(sourceGraph: Graph, compressed: Graph): Promise
       inputs: c.inputs.map((_, i) => readQuantizer(c, i)),
       output,
       weights: stored.get(c.inputs[1]?.name ?? "") ?? null,
-      tap: untapped === null ? (output?.result ?? y.name) : null,
+      weightsLost: apart.lost.has(c.inputs[1]?.name ?? ""),
+      tap: untapped === null ? (output?.result ?? y) : null,
       untapped,
     });
   }

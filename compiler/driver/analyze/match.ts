@@ -39,7 +39,7 @@ function conflict(s: Op, c: Op): string | null {
 }
 
 /** Cosine of the weights: decides between several ops that read the same value. */
-function likeness(s: Op, c: Op): number {
+export function likeness(s: Op, c: Op): number {
   const [a, b] = [constantTensor(s.inputs[1]), constantTensor(c.inputs[1])];
   if (a === null || b === null || a.data.length !== b.data.length || a.type === "string") return 0;
   const [x, y] = [toNumbers(a), toNumbers(b)];

@@ -20,7 +20,7 @@ interface Factors {
 }
 
 /** Factor of each channel, by least squares from the source's weights to the compressed model's, in the order of the network. */
-function factorsOf(source: Graph, ops: ReadonlyMap<Op, Op>): Factors {
+function factorsOf(source: Graph, ops: ReadonlyMap<Op, Op>, apart: ReadonlySet<Op>): Factors {
   const classes = channelClasses(source);
   const factor = new Float64Array(classes.size).fill(Number.NaN);
   const of = (v: Value, channel: number): number => {
@@ -33,7 +33,9 @@ function factorsOf(source: Graph, ops: ReadonlyMap<Op, Op>): Factors {
     const [a, b] = [constantTensor(s.inputs[1]), constantTensor(ops.get(s)?.inputs[1])];
     if (p === null || a?.type !== "f32" || b?.type !== "f32" || String(a.dims) !== String(b.dims)) continue;
     const [x, y] = [toNumbers(a), toNumbers(b)];
+    const fixed = apart.has(ops.get(s) as Op);
     const now = Array.from({ length: p.outs }, (_, o) => {
+      if (fixed) return 1;
       let [xx, xy, yy] = [0, 0, 0];
       for (let i = 0; i < p.ins; i++) {
         const taken = of(p.x, Math.floor(o / p.perGroup) * p.ins + i);
@@ -62,10 +64,11 @@ function factorsOf(source: Graph, ops: ReadonlyMap<Op, Op>): Factors {
 
 /**
  * Scales the source's channels as the compressed model's are, in place. What it computes stays the same.
+ * @param apart ops of the compressed model that hold a BatchNorm of its own: nothing was equalized over it, and its factors may be rounded
  * @returns names of the layers whose channels were scaled
  */
-export async function alignScales(source: Graph, ops: ReadonlyMap<Op, Op>): Promise<readonly string[]> {
-  const { of, scaled } = factorsOf(source, ops);
+export async function alignScales(source: Graph, ops: ReadonlyMap<Op, Op>, apart: ReadonlySet<Op>): Promise<readonly string[]> {
+  const { of, scaled } = factorsOf(source, ops, apart);
   if (scaled.length === 0) return [];
   const pass = definePass({
     name: "align-scales",

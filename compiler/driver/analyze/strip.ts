@@ -38,6 +38,8 @@ export interface Stored {
   readonly scale: readonly number[];
   readonly zeroPoint: readonly number[];
   readonly axis: number | null;
+  /** The file has one scale; those along `axis` are its products with a BatchNorm's factors. */
+  readonly oneScale?: boolean;
 }
 
 export interface Stripped {
@@ -46,7 +48,7 @@ export interface Stripped {
   /** By the name of the quantized value. */
   readonly quantizers: ReadonlyMap<string, Quantizer>;
   /** By the name of the constant in `graph`. */
-  readonly stored: ReadonlyMap<string, Stored>;
+  readonly stored: Map<string, Stored>;
 }
 
 /** Annotation of ops in a stripped graph: operand positions that were read through a quantizer. */

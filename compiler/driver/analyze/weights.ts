@@ -71,8 +71,13 @@ export function weightFigures(l: Layer): WeightFigures | null {
   const s = l.weights;
   return {
     ...error.read(),
-    stored: s === null ? "float" : `${s.data.type}, ${s.axis === null ? "one scale" : `${s.scale.length} scales along axis ${s.axis}`}`,
-    perTensor: s !== null && s.axis === null && (axis === null || (a.dims[axis] as number) > 1),
+    stored:
+      s === null
+        ? l.weightsLost
+          ? "integers, which a BatchNorm apart scales"
+          : "float"
+        : `${s.data.type}, ${s.axis === null || s.oneScale ? "one scale" : `${s.scale.length} scales along axis ${s.axis}`}`,
+    perTensor: s !== null && (s.axis === null || s.oneScale === true) && (axis === null || (a.dims[axis] as number) > 1),
     perChannelSqnr: axis === null ? null : perChannel(a, x, axis),
     outliers,
     outlierBits: bits,

@@ -419,11 +419,12 @@ async function prove(p: ProofInput): Promise<{ evaluations: ReportEvaluation[]; 
       return { bound, metrics: e.metrics as readonly Metric[] };
     }),
   );
+  let ranNative = false;
   /** One entry a data set. */
   const run = (engine: EngineName) =>
     inEngine(p, engine, async (sessions) => {
       const results: { pair: BeforeAfter<Evaluated>; predictions: Int32Array }[] = [];
-      for (const { bound } of sets) {
+      for (const { bound, metrics } of sets) {
         const r = await evaluate(bound, sessions, {
           reference: "before",
           predictions: "after",
@@ -439,12 +440,14 @@ async function prove(p: ProofInput): Promise<{ evaluations: ReportEvaluation[]; 
               message: `${after.nonFinite} outputs of the result are NaN or infinite on ${bound.data.name} (${engineLabel[engine]}); the source has ${before.nonFinite}`,
             }),
           );
+        if (engine === "native" || !ranNative) warnOfLoss(warnings, metrics, after, bound.data.name);
         results.push({ pair: { before, after }, predictions: r.predictions });
       }
       if (engine === "ort" && sets[0] !== undefined) await warnOfSaturation(p, sets[0].bound, sessions.after, output);
       return results;
     });
   const native = await run("native");
+  ranNative = native !== null;
   const ort = await run("ort");
   const evaluations = sets.map(({ bound, metrics }, i): ReportEvaluation => {
     const [n, o] = [native?.[i], ort?.[i]];
@@ -457,6 +460,26 @@ async function prove(p: ProofInput): Promise<{ evaluations: ReportEvaluation[]; 
     };
   });
   return { evaluations, latency: await latencies(p, native !== null, ort !== null, sets[0] === undefined ? null : await oneSample(sets[0].bound)) };
+}
+
+/** Share of changed predictions above which a build says so, whatever the plan requires. */
+const MANY_FLIPS = 0.1;
+/** Fewer samples tell nothing about shares. */
+const LEAST_SAMPLES = 16;
+
+/** Accuracy is never lost without a word: many changed predictions are a warning, once a data set. */
+function warnOfLoss(warnings: Diagnostic[], metrics: readonly Metric[], after: Evaluated, data: string): void {
+  const flips = after.values.flips;
+  if (flips == null || after.samples < LEAST_SAMPLES || flips / after.samples <= MANY_FLIPS) return;
+  if (!metrics.some((m) => m === "top1" || m === "agreement" || m === "flips")) return;
+  warnings.push(
+    diagnostic("CEC7009", {
+      severity: "warning",
+      message: `${flips} of ${after.samples} predictions on ${data} differ from the source's`,
+      why: "what was done to the model changes more than rounding should",
+      help: "cec analyze SOURCE RESULT --data … names the layers and what to change; recipe: accurate, more calibration samples or keep: [...] are the first things to try",
+    }),
+  );
 }
 
 /** Share of predictions that both engines give alike, in percent. Fails with CEC7002 where rounding cannot explain the difference. */

@@ -94,3 +94,25 @@ it("Ctrl-C ends the search, and the build goes on with the best so far", async (
   expect(search?.trials.length).toBeGreaterThan(0);
   expect(filesIn(folder)).toContain("stopped.onnx");
 });
+
+it("many changed predictions are a warning where no requirement forbids them", () => {
+  write(
+    folder,
+    "coarse.cplan",
+    `data d { x: npy { path: "x.npy" } }
+plan coarse {
+  source onnx "net.onnx"
+  calibrate d.x
+  evaluate flips on d.x
+  fold_batch_norm
+  quantize int8 { weight_bits: 2, rounding: nearest }
+  emit onnx "coarse.onnx"
+}
+`,
+  );
+  const r = cec(folder, ["build", "coarse.cplan"]);
+  expect(r.status).toBe(0);
+  expect(r.stderr).toContain("CEC7009");
+  expect(r.stderr).toMatch(/\d+ of 40 predictions on d\.x differ from the source's/);
+  expect(cec(folder, quantize("fine.onnx")).stderr).not.toContain("CEC7009");
+});

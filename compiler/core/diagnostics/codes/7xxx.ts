@@ -28,4 +28,8 @@ export const codes7 = {
     title: "Model is not quantized",
     text: "`cec analyze` found no QuantizeLinear, DequantizeLinear or integer weights in ops that have a counterpart: values are compared, quantizers cannot be.",
   },
+  CEC7009: {
+    title: "Many predictions changed",
+    text: "More than a tenth of the predictions on evaluation data differ from the source's. A `require` line (`top1 drop`, `agreement`) makes such a build fail; without one it is a warning.",
+  },
 } as const satisfies Record<string, CodeText>;

@@ -31,6 +31,8 @@ interface QuantizeFlags extends EngineOptions {
 
 /** Samples of the proof where no evaluation data was given: it must not take longer than the work that it proves. */
 const PROOF_SAMPLES = 32;
+/** `fast` is to be no slower than the quickest tool there is. */
+const FAST_PROOF_SAMPLES = 16;
 const RANDOM_SAMPLES = 16;
 const RANDOM = "random values";
 /** Time for each latency. */
@@ -103,7 +105,7 @@ export function addQuantize(program: Command): void {
       /** What was asked for; else the first calibration samples; else random values, which still show what happened to the arithmetic. */
       const proofData = async (): Promise<DataRef | null> => {
         if (o.evaluate !== undefined) return refer(o.evaluate, "evaluation");
-        if (calibrate !== null) return { ...calibrate, slice: firstOf(calibrate.slice, PROOF_SAMPLES) };
+        if (calibrate !== null) return { ...calibrate, slice: firstOf(calibrate.slice, recipe === "fast" ? FAST_PROOF_SAMPLES : PROOF_SAMPLES) };
         const shape = sampleShape(graph);
         if (shape === null) return null;
         data.set(RANDOM, {

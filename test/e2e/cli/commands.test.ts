@@ -198,3 +198,11 @@ it("writes TypeScript types of a program's interface", () => {
   expect(text).toContain("export interface NetOutputs");
   expect(cec(folder, ["types", "out/net.int8.cecb", "--prefix", "1 x"]).stderr).toContain("cannot begin a name");
 });
+
+it("says which commands read a program file, where one that takes a model is given it", () => {
+  for (const args of [["inspect"], ["run", "--input", "image=x.npy"], ["bench"], ["eval", "--data", "plan.cplan#shapes.test[0:20]"]]) {
+    const r = cec(folder, [args[0] as string, "out/net.int8.cecb", ...args.slice(1)]);
+    expect(r.status).toBe(1);
+    for (const text of ["CEC1002", "is run by Session", "cec inspect --memory and cec types read it"]) expect(r.stderr).toContain(text);
+  }
+});

@@ -440,7 +440,7 @@ async function prove(p: ProofInput): Promise<{ evaluations: ReportEvaluation[]; 
               message: `${after.nonFinite} outputs of the result are NaN or infinite on ${bound.data.name} (${engineLabel[engine]}); the source has ${before.nonFinite}`,
             }),
           );
-        if (engine === "native" || !ranNative) warnOfLoss(warnings, metrics, after, bound.data.name);
+        if (engine === "native" || !ranNative) warnOfLoss(warnings, metrics, before, after, bound.data.name);
         results.push({ pair: { before, after }, predictions: r.predictions });
       }
       if (engine === "ort" && sets[0] !== undefined) await warnOfSaturation(p, sets[0].bound, sessions.after, output);
@@ -468,10 +468,13 @@ const MANY_FLIPS = 0.1;
 const LEAST_SAMPLES = 16;
 
 /** Accuracy is never lost without a word: many changed predictions are a warning, once a data set. */
-function warnOfLoss(warnings: Diagnostic[], metrics: readonly Metric[], after: Evaluated, data: string): void {
+function warnOfLoss(warnings: Diagnostic[], metrics: readonly Metric[], before: Evaluated, after: Evaluated, data: string): void {
   const flips = after.values.flips;
   if (flips == null || after.samples < LEAST_SAMPLES || flips / after.samples <= MANY_FLIPS) return;
   if (!metrics.some((m) => m === "top1" || m === "agreement" || m === "flips")) return;
+  // Changed for the better, as training does.
+  const [was, is] = [before.values.top1, after.values.top1];
+  if (was != null && is != null && is >= was) return;
   warnings.push(
     diagnostic("CEC7009", {
       severity: "warning",

@@ -13,13 +13,12 @@ import {
   toNumbers,
   type Value,
 } from "../../compiler/core/index.js";
+import { fusedAttrs } from "./fused-attrs.js";
 import { channelsFirst, channelsLast, transposed } from "./layout.js";
-import { windowAttrs } from "./window-attrs.js";
+import { transposedWindowAttrs, windowAttrs } from "./window-attrs.js";
 
 const shapeOf = (v: Value | null | undefined): Shape | null => (v?.type.kind === "tensor" ? v.type.shape : null);
 const isF32 = (v: Value | null | undefined): boolean => v?.type.kind === "tensor" && v.type.elem === "f32";
-const fusedAttrs = (op: Op): Record<string, string | number> =>
-  Object.fromEntries(Object.entries(op.attrs).filter(([k]) => ["activation", "clip_min", "clip_max"].includes(k))) as Record<string, string | number>;
 
 /**
  * Maps float convolutions, transposed convolutions, pools and matrix products with constant weights to the engine's channels-last kinds; transposes stand at
@@ -111,18 +110,9 @@ export const lowerFloat = definePass({
       const weights = constantTensor(w);
       if (shape?.length !== 4) return "it is not 2-D";
       if (weights === null || (bias != null && constantTensor(bias) === null)) return "its weights or bias are computed";
-      if (op.attrs["output_shape"] !== undefined || (op.attrs["auto_pad"] ?? "NOTSET") !== "NOTSET")
-        return "its output shape is given instead of pads";
-      const list = (name: string, v: number, n: number): readonly number[] =>
-        nums(op, name).length > 0 ? nums(op, name) : new Array<number>(n).fill(v);
-      const attrs = {
-        strides: list("strides", 1, 2),
-        dilations: list("dilations", 1, 2),
-        pads: list("pads", 0, 4),
-        output_padding: list("output_padding", 0, 2),
-        group: num(op, "group", 1),
-        ...fusedAttrs(op),
-      };
+      const window = transposedWindowAttrs(op);
+      if (typeof window === "string") return window;
+      const attrs = { ...window, ...fusedAttrs(op) };
       return swap(op, (edit) => {
         const y = edit.insert(
           "cpu.conv_transpose",

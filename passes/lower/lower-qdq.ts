@@ -16,6 +16,7 @@ import {
   toNumbers,
   type Value,
 } from "../../compiler/core/index.js";
+import { fusedAttrs } from "./fused-attrs.js";
 import { channelsFirst, channelsLast, transposed } from "./layout.js";
 import { dequantized, integerBias, type Quantized, quantizedBy, quantizedWeights, sameParams } from "./qdq.js";
 import { windowAttrs } from "./window-attrs.js";
@@ -66,8 +67,6 @@ function limits(op: Op, y: Quantized): { readonly q_min: number; readonly q_max:
   return { q_min: low, q_max: high };
 }
 
-const activationOf = (op: Op): Record<string, number | string> =>
-  Object.fromEntries(Object.entries(op.attrs).filter(([k]) => ["activation", "clip_min", "clip_max"].includes(k))) as Record<string, number | string>;
 const resultAttrs = (y: Quantized): Record<string, number | string> => ({ y_scale: y.scale, y_zp: y.zeroPoint, y_type: y.type });
 const requantAttrs = (x: Quantized, y: Quantized): Record<string, number | string> => ({ x_scale: x.scale, x_zp: x.zeroPoint, ...resultAttrs(y) });
 
@@ -146,7 +145,7 @@ export const lowerQdq = definePass({
 
     /** Shared end of products: integer attributes with a quantized result, or f32 with the activation in float. */
     function finish(op: Op, y: ReturnType<typeof quantizedBy>): Record<string, number | string> {
-      return y === null ? { y_type: "f32", ...activationOf(op) } : { ...resultAttrs(y), ...limits(op, y) };
+      return y === null ? { y_type: "f32", ...fusedAttrs(op) } : { ...resultAttrs(y), ...limits(op, y) };
     }
 
     function emit(op: Op, y: ReturnType<typeof quantizedBy>, make: (edit: Edit) => Value): true {

@@ -1,13 +1,12 @@
 import { z } from "zod";
-import { constantTensor, definePass, type Edit, isStatic, num, nums, type Op, type Shape, type Value } from "../../compiler/core/index.js";
+import { constantTensor, definePass, type Edit, isStatic, num, type Op, type Shape, type Value } from "../../compiler/core/index.js";
+import { shapeOf } from "../canonicalize/match.js";
+import { fusedAttrs } from "./fused-attrs.js";
 import { channelsFirst, channelsLast } from "./layout.js";
-import { windowAttrs } from "./window-attrs.js";
+import { transposedWindowAttrs, windowAttrs } from "./window-attrs.js";
 
-const shapeOf = (v: Value | null | undefined): Shape | null => (v?.type.kind === "tensor" ? v.type.shape : null);
 const isF32 = (v: Value | null | undefined): boolean => v?.type.kind === "tensor" && v.type.elem === "f32";
 const isComputed = (v: Value | null | undefined): boolean => v != null && constantTensor(v) === null;
-const fusedAttrs = (op: Op): Record<string, string | number> =>
-  Object.fromEntries(Object.entries(op.attrs).filter(([k]) => ["activation", "clip_min", "clip_max"].includes(k))) as Record<string, string | number>;
 
 /**
  * Maps what training graphs hold and inference graphs hardly do to the engine's channels-last kernels: convolutions whose weights are computed (state, to the
@@ -68,18 +67,9 @@ export const lowerTraining = definePass({
     function convTranspose(op: Op): string | null {
       const [x, w, bias] = op.inputs;
       if (shapeOf(x)?.length !== 4) return "it is not 2-D";
-      if (op.attrs["output_shape"] !== undefined || (op.attrs["auto_pad"] ?? "NOTSET") !== "NOTSET")
-        return "its output shape is given instead of pads";
-      const list = (name: string, v: number, n: number): readonly number[] =>
-        nums(op, name).length > 0 ? nums(op, name) : new Array<number>(n).fill(v);
-      const attrs = {
-        strides: list("strides", 1, 2),
-        dilations: list("dilations", 1, 2),
-        pads: list("pads", 0, 4),
-        output_padding: list("output_padding", 0, 2),
-        group: num(op, "group", 1),
-        ...fusedAttrs(op),
-      };
+      const window = transposedWindowAttrs(op);
+      if (typeof window === "string") return window;
+      const attrs = { ...window, ...fusedAttrs(op) };
       return swap(op, (edit) => {
         const inputs = [channelsLast(edit, x as Value), channelsLast(edit, w as Value), bias ?? null];
         return edit.insert("cpu.conv_transpose_variable", inputs, { attrs, name: op.name }).outputs[0] as Value;

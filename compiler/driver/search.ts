@@ -21,6 +21,14 @@ const HELD_BACK = 4;
 /** What a trial sets, beside what the plan says itself. */
 export type Settings = Partial<Omit<Int8Settings, "learning">> & { readonly overrides?: Readonly<Record<string, { readonly range: string }>> };
 
+/** Options of `quantize` with a trial's settings: what the plan says of single ops stays. */
+export const optionsOf = (options: Readonly<Record<string, unknown>>, settings: Settings): Readonly<Record<string, unknown>> => ({
+  ...options,
+  ...settings,
+  recipe: "accurate",
+  overrides: { ...(options["overrides"] as object | undefined), ...settings.overrides },
+});
+
 export interface Trial {
   readonly settings: Settings;
   /** Signal to quantization noise of the outputs, in dB, and changed predictions, on the samples held back. */
@@ -107,15 +115,15 @@ export async function searchInt8(input: SearchInput): Promise<Search> {
 
   async function quantized(settings: Settings): Promise<Graph> {
     const graph = prepared.clone();
-    const merged = {
-      ...options,
-      ...settings,
-      recipe: "accurate",
-      overrides: { ...(options["overrides"] as object | undefined), ...settings.overrides },
-    };
     // The first trial is the least that there is to give: it is not stopped.
     const signal = trials.length === 0 ? null : stop;
-    await runPipeline(graph, [{ pass: input.quantize, options: merged }], { verify: "off", seed, executor: engine.executor, calibration, signal });
+    await runPipeline(graph, [{ pass: input.quantize, options: optionsOf(options, settings) }], {
+      verify: "off",
+      seed,
+      executor: engine.executor,
+      calibration,
+      signal,
+    });
     return graph;
   }
   async function measure(settings: Settings): Promise<Trial> {

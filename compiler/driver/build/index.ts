@@ -37,7 +37,7 @@ import { passOf } from "../language.js";
 import { measureLatency, syntheticFeeds } from "../latency.js";
 import type { Metric } from "../metrics.js";
 import { elaborateModel, type LoadedModel, loadModel, onnxBytes } from "../model.js";
-import { type Search, searchInt8 } from "../search.js";
+import { optionsOf, type Search, searchInt8 } from "../search.js";
 import type { DataSource } from "../train/loader.js";
 import { createTrainer } from "../train/trainer.js";
 import { version } from "../version.js";
@@ -267,13 +267,7 @@ async function settled(
     stop: stop?.signal ?? null,
     onProgress: (f, what) => o.onProgress?.("search", f, what),
   }).finally(() => stop?.done());
-  const { overrides, ...settings } = search.best.settings;
-  const found = {
-    ...call.options,
-    ...settings,
-    recipe: "accurate",
-    overrides: { ...(call.options["overrides"] as object | undefined), ...overrides },
-  };
+  const found = optionsOf(call.options, search.best.settings);
   return { calls: calls.map((c, i) => (i === at ? { pass: c.pass, options: found } : c)), search };
 }
 
@@ -419,12 +413,11 @@ async function prove(p: ProofInput): Promise<{ evaluations: ReportEvaluation[]; 
       return { bound, metrics: e.metrics as readonly Metric[] };
     }),
   );
-  let ranNative = false;
   /** One entry a data set. */
   const run = (engine: EngineName) =>
     inEngine(p, engine, async (sessions) => {
       const results: { pair: BeforeAfter<Evaluated>; predictions: Int32Array }[] = [];
-      for (const { bound, metrics } of sets) {
+      for (const { bound } of sets) {
         const r = await evaluate(bound, sessions, {
           reference: "before",
           predictions: "after",
@@ -440,15 +433,17 @@ async function prove(p: ProofInput): Promise<{ evaluations: ReportEvaluation[]; 
               message: `${after.nonFinite} outputs of the result are NaN or infinite on ${bound.data.name} (${engineLabel[engine]}); the source has ${before.nonFinite}`,
             }),
           );
-        if (engine === "native" || !ranNative) warnOfLoss(warnings, metrics, before, after, bound.data.name);
         results.push({ pair: { before, after }, predictions: r.predictions });
       }
       if (engine === "ort" && sets[0] !== undefined) await warnOfSaturation(p, sets[0].bound, sessions.after, output);
       return results;
     });
   const native = await run("native");
-  ranNative = native !== null;
   const ort = await run("ort");
+  (native ?? ort)?.forEach(({ pair }, i) => {
+    const { bound, metrics } = sets[i] as (typeof sets)[number];
+    warnOfLoss(warnings, metrics, pair, bound.data.name);
+  });
   const evaluations = sets.map(({ bound, metrics }, i): ReportEvaluation => {
     const [n, o] = [native?.[i], ort?.[i]];
     return {
@@ -468,7 +463,7 @@ const MANY_FLIPS = 0.1;
 const LEAST_SAMPLES = 16;
 
 /** Accuracy is never lost without a word: many changed predictions are a warning, once a data set. */
-function warnOfLoss(warnings: Diagnostic[], metrics: readonly Metric[], before: Evaluated, after: Evaluated, data: string): void {
+function warnOfLoss(warnings: Diagnostic[], metrics: readonly Metric[], { before, after }: BeforeAfter<Evaluated>, data: string): void {
   const flips = after.values.flips;
   if (flips == null || after.samples < LEAST_SAMPLES || flips / after.samples <= MANY_FLIPS) return;
   if (!metrics.some((m) => m === "top1" || m === "agreement" || m === "flips")) return;

@@ -95,6 +95,9 @@ namespace {
 constexpr size_t round_up(size_t value, size_t step) { return (value + step - 1) / step * step; }
 constexpr size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
+/// Rows that a tile of up to `tile` rows takes of `left`: no small remainder after a high tile, as its multiplications would not hide the loads of the weights.
+constexpr size_t rows_of_tile(size_t left, size_t tile) { return tile > 8 && left > tile && left < tile + 4 ? 8 : smaller(left, tile); }
+
 /// Asks for a line to be brought into the second-level cache. Any address will do.
 inline __attribute__((always_inline)) void prefetch_l2(const void* p) { __builtin_prefetch(p, 0, 2); }
 /// Asks for the lines of [p, p + bytes) to be written soon.

@@ -204,13 +204,6 @@ constexpr size_t kBlockDepth = 1024;
 // Floats of A that a chunk of rows reads in one block: they stay in the second-level cache while all panels pass.
 constexpr size_t kChunkFloats = 65536;
 
-// Rows of the next tile: a full one, but no small remainder, whose multiplications would not hide the loads of the weights.
-template <int MR>
-size_t rows_of_tile(size_t left) {
-  if (MR > 8 && left > MR && left < MR + 4) return 8;
-  return smaller(left, MR);
-}
-
 // One block of k for rows [m0, m1), all panels. The two tiles of rows after each other ask for the halves of the panel behind, whatever comes then for
 // these again.
 template <class V, int MR, bool Indirect>
@@ -223,7 +216,7 @@ void compute_block(const Problem& p, const Block& block, size_t m0, size_t m1, s
     const float* const next = p.packed + (whole ? n + kPanel : n) * p.k + block.k * (columns > V::kWidth ? kPanel : V::kWidth);
     bool second = false;
     for (size_t m = m0; m < m1; second = !second) {
-      const size_t rows = rows_of_tile<MR>(m1 - m);
+      const size_t rows = rows_of_tile(m1 - m, MR);
       const float* const ahead = next + (second && whole ? depth * V::kWidth : 0);
       m += columns > V::kWidth ? tile_of_rows<V, MR, 2, Indirect>(p, block, rows, m, n, columns, ahead)
                                : tile_of_rows<V, MR, 1, Indirect>(p, block, rows, m, n, columns, ahead);

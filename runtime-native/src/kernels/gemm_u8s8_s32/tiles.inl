@@ -66,7 +66,8 @@ void gather(const Problem& p, size_t m, size_t k0, size_t k1, typename V::Elemen
   while (dst < end) *dst++ = 0;
 }
 
-// scratch[i][j] (+)= sum over the depth, or narrow.add[j] += it, to end in 8 bits. Rows lie `lda` elements apart; or, Indirect, are found by taps for rows [m, m + MR) of the problem.
+// scratch[i][j] (+)= sum over the depth; or, where `narrow` says so, narrow.add[j] + the sum ends in the result. Rows lie `lda` elements apart; or,
+// Indirect, are found by taps for rows [m, m + MR) of the problem.
 // Meanwhile the bytes at `ahead`, half a panel, are asked for: weights that are used next come from far away in one long stream.
 // Not inlined, so that all accumulators stay in registers.
 template <class V, int MR, int NV, bool Indirect>
@@ -226,14 +227,6 @@ class Ahead {
   const int8_t* second_;
 };
 
-// Rows of the next step: a full tile, but no small remainder, whose multiplications would not hide the loads of the weights.
-template <class V>
-size_t rows_of_step(size_t left) {
-  constexpr size_t kRows = static_cast<size_t>(V::kRows);
-  if (kRows > 8 && left > kRows && left < kRows + 4) return 8;
-  return smaller(left, kRows);
-}
-
 // u8 rows that are multiplied where they stand.
 template <class V, bool Indirect>
 void compute_in_place(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
@@ -255,7 +248,7 @@ void compute_in_place(const Problem& p, size_t m0, size_t m1, size_t n0, size_t 
       NarrowTile narrow = whole_panel<V>(e, multipliers, n, columns, add, p.ldc * bytes);
       Ahead<V> ahead(p, n, n1, p.k);
       for (size_t m = mc, rows; m < mc_end; m += rows) {
-        rows = rows_of_step<V>(mc_end - m);
+        rows = rows_of_tile(mc_end - m, kRows);
         uint8_t* const c = p.c + (m * p.ldc + n) * bytes;
         narrow.c = c;
         for (size_t i = 0; i < rows; ++i) prefetch_to_write(c + i * p.ldc * bytes, kPanel * bytes);
@@ -305,7 +298,7 @@ void compute(const Problem& p, size_t m0, size_t m1, size_t n0, size_t n1) {
       NarrowTile narrow = whole ? whole_panel<V>(e, multipliers, n, columns, add, p.ldc * bytes) : NarrowTile{};
       Ahead<V> ahead(p, n, n1, depth);
       for (size_t i = 0, rows; i < mc_rows; i += rows) {
-        rows = rows_of_step<V>(mc_rows - i);
+        rows = rows_of_tile(mc_rows - i, kRows);
         uint8_t* const c = p.c + ((mc + i) * p.ldc + n) * bytes;
         narrow.c = c;
         for (size_t r = 0; r < rows; ++r) prefetch_to_write(c + r * p.ldc * bytes, kPanel * bytes);

@@ -8,25 +8,14 @@ import {
   bindData,
   calibrationOf,
   cpuInfo,
-  type DataKindName,
-  type Dataset,
   evaluate,
   findPass,
   loadModel,
   nativeExecutor,
-  openData,
   type PassDefinition,
   runPipeline,
-  slice,
 } from "../../compiler/driver/index.js";
-import { openPlan } from "../../compiler/driver/language.js";
-
-const models = [
-  { name: "resnet20", file: "resnet20_cifar10.onnx", calibrate: "cifar10.train", test: "cifar10.test", samples: 512 },
-  { name: "resnet56", file: "resnet56_cifar10.onnx", calibrate: "cifar10.train", test: "cifar10.test", samples: 512 },
-  { name: "mobilenetv2", file: "mobilenetv2_imagenet.onnx", calibrate: "imagenet_tf.calibrate", test: "imagenet_tf.val", samples: 300 },
-  { name: "squeezenet", file: "squeezenet1.1_imagenet.onnx", calibrate: "imagenet.calibrate", test: "imagenet.val", samples: 300 },
-] as const;
+import { models, openSet } from "./models.js";
 
 const learned = { rounding: "gptq", learning: { samples: 128, rows: 8192, pair_sweeps: 0 } };
 type Steps = readonly (readonly [pass: string, options?: Readonly<Record<string, unknown>>])[];
@@ -50,22 +39,15 @@ const variants: Readonly<Record<string, Steps>> = {
 const [wanted = models.map((m) => m.name).join(), chosen = Object.keys(variants).join(";")] = process.argv.slice(2);
 const show = (text: string): unknown => process.stdout.write(`${text}\n`);
 const call = ([name, options = {}]: Steps[number]) => ({ pass: findPass(name) as PassDefinition, options });
-const declared = (await openPlan("models/data.cplan")).data;
-const open = async (name: string): Promise<Dataset> => {
-  const d = declared.get(name);
-  if (d === undefined) throw new Error(`models/data.cplan has no ${name}`);
-  return openData(name, d.kind as DataKindName, d.options, d.baseDir);
-};
-
 const executor = nativeExecutor({ threads: availableParallelism() });
 show(`${cpus()[0]?.model.trim()}, ${cpuInfo().isa}\n`);
 show("| model | variant | flips | top-1 | SQNR of the outputs, dB | s |");
 show("|---|---|---|---|---|---|");
 for (const m of models.filter((e) => wanted.split(",").includes(e.name))) {
-  const { graph } = await loadModel(`${process.env["CEC_DATA"]}/models/${m.file}`);
+  const { graph } = await loadModel(m.file);
   await runPipeline(graph, ([["canonicalize"], ["fold_batch_norm"], ["canonicalize"], ["fuse"]] as Steps).map(call), { verify: "off" });
-  const calibration = calibrationOf(bindData(slice(await open(m.calibrate), 0, m.samples), graph));
-  const test = bindData(await open(m.test), graph);
+  const calibration = calibrationOf(bindData(await openSet(m.calibrate, m.samples), graph));
+  const test = bindData(await openSet(m.test), graph);
   const float = await executor.prepare(graph);
   for (const [name, steps] of Object.entries(variants).filter(([n]) => chosen.split(";").includes(n))) {
     const copy = graph.clone();

@@ -8,19 +8,10 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { join, resolve } from "node:path";
-import { openData, slice } from "../../compiler/driver/data/index.js";
-import { encodeNpy } from "../../compiler/driver/data/npy.js";
 import { cpuInfo } from "../../compiler/driver/index.js";
-import { openPlan } from "../../compiler/driver/language.js";
+import { models, writeSet } from "./models.js";
 import { jsonLines, type Measured, measure } from "./processes.js";
 
-const models = [
-  { name: "resnet20", file: "resnet20_cifar10.onnx", set: "cifar10.train", test: "cifar10.test", samples: 512, few: 512 },
-  { name: "resnet56", file: "resnet56_cifar10.onnx", set: "cifar10.train", test: "cifar10.test", samples: 512, few: 512 },
-  // ONNX Runtime holds every activation for its histograms: 100 samples take 6 GiB already.
-  { name: "mobilenetv2", file: "mobilenetv2_imagenet.onnx", set: "imagenet_tf.calibrate", test: "imagenet_tf.val", samples: 300, few: 100 },
-  { name: "squeezenet", file: "squeezenet1.1_imagenet.onnx", set: "imagenet.calibrate", test: "imagenet.val", samples: 300, few: 100 },
-] as const;
 const ours: Readonly<Record<string, readonly string[]>> = {
   fast: ["--recipe", "fast"],
   accurate: ["--recipe", "accurate"],
@@ -40,17 +31,6 @@ interface Judged {
   readonly flips: number;
 }
 
-/** Samples, and labels where there are some, as .npy files; read in parts, written once. */
-async function samples(set: string, count: number, path: string): Promise<void> {
-  if (existsSync(path)) return;
-  const declared = (await openPlan("models/data.cplan")).data.get(set);
-  if (declared === undefined) throw new Error(`models/data.cplan has no ${set}`);
-  const all = slice(await openData(set, declared.kind as "npy", declared.options, declared.baseDir), 0, count);
-  const { arrays, labels } = await all.read(0, all.size);
-  writeFileSync(path, encodeNpy(Object.values(arrays)[0] as never));
-  if (labels !== null) writeFileSync(`${path}.labels.npy`, encodeNpy({ type: "i32", dims: [labels.length], data: labels }));
-}
-
 /** Runs a tool unless its file and figures are there. */
 function kept(file: string, run: () => Measured): Measured {
   const figures = `${file}.json`;
@@ -64,11 +44,11 @@ show(`${cpus()[0]?.model.trim()}, ${cpuInfo().isa}\n`);
 for (const m of models.filter((e) => wanted.split(",").includes(e.name))) {
   const out = resolve("out/bench/int8", m.name);
   mkdirSync(out, { recursive: true });
-  const source = join(process.env["CEC_DATA"] ?? "", "models", m.file);
+  const source = m.file;
   const [calibration, few, images] = [m.samples, m.few, "test"].map((n) => join(out, `${n}.npy`)) as [string, string, string];
-  await samples(m.set, m.samples, calibration);
-  await samples(m.set, m.few, few);
-  await samples(m.test, Number.POSITIVE_INFINITY, images);
+  await writeSet(m.calibrate, calibration, m.samples);
+  await writeSet(m.calibrate, few, m.few);
+  await writeSet(m.test, images);
   const files: { tool: string; file: string; samples: number; measured: Measured }[] = [];
   for (const [tool, args] of Object.entries(ours)) {
     if (!recipes.split(";").includes(tool)) continue;

@@ -8,13 +8,11 @@ import { spawnSync } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { randomFrom } from "../../compiler/core/index.js";
-import { openData, slice } from "../../compiler/driver/data/index.js";
 import { encodeNpy } from "../../compiler/driver/data/npy.js";
-import { openPlan } from "../../compiler/driver/language.js";
+import { models, writeSet } from "./models.js";
 import { type Measured, measure } from "./processes.js";
 
 const rounds = Number(process.argv[2] ?? 3);
-const data = process.env["CEC_DATA"] ?? "";
 const python = process.env["CEC_PEERS"];
 const script = process.env["CEC_PEER_SCRIPT"] ?? resolve("../shared/peers/ptq.py");
 const out = resolve("out/bench/quantize");
@@ -23,11 +21,8 @@ const cec = "dist/compiler/driver/cli/main.js";
 mkdirSync(out, { recursive: true });
 rmSync(lines, { force: true });
 
-const models = [
-  { name: "ResNet-20, 512 samples", file: join(data, "models/resnet20_cifar10.onnx"), set: "cifar10.train", count: 512 },
-  { name: "ResNet-56, 512 samples", file: join(data, "models/resnet56_cifar10.onnx"), set: "cifar10.train", count: 512 },
-  { name: "MobileNetV2, 300 samples", file: join(data, "models/mobilenetv2_imagenet.onnx"), set: "imagenet_tf.calibrate", count: 300 },
-  { name: "SqueezeNet, 300 samples", file: join(data, "models/squeezenet1.1_imagenet.onnx"), set: "imagenet.calibrate", count: 300 },
+const runs = [
+  ...models.map((m) => ({ name: `${m.title}, ${m.samples} samples`, file: m.file, set: m.calibrate, count: m.samples })),
   { name: "ResNet-50, 300 samples", file: resolve("out/bench/latency/resnet50.f32.onnx"), set: "noise", count: 300 },
 ];
 
@@ -35,24 +30,17 @@ const median = (v: readonly number[]): number => [...v].sort((a, b) => a - b)[v.
 const show = (text: string): unknown => process.stdout.write(`${text}\n`);
 
 async function samples(set: string, count: number, path: string): Promise<void> {
+  if (set !== "noise") return writeSet(set, path, count);
   if (existsSync(path)) return;
-  if (set === "noise") {
-    const random = randomFrom(1);
-    const values = new Float32Array(count * 3 * 224 * 224).map(() => 4 * random() - 2);
-    writeFileSync(path, encodeNpy({ type: "f32", dims: [count, 3, 224, 224], data: values }));
-    return;
-  }
-  const declared = (await openPlan("models/data.cplan")).data.get(set);
-  if (declared === undefined) throw new Error(`models/data.cplan has no ${set}`);
-  const all = slice(await openData(set, declared.kind as "npy", declared.options, declared.baseDir), 0, count);
-  const { arrays } = await all.read(0, all.size);
-  writeFileSync(path, encodeNpy(Object.values(arrays)[0] as never));
+  const random = randomFrom(1);
+  const values = new Float32Array(count * 3 * 224 * 224).map(() => 4 * random() - 2);
+  writeFileSync(path, encodeNpy({ type: "f32", dims: [count, 3, 224, 224], data: values }));
 }
 
 show(`medians of ${rounds} alternating rounds; whole processes, start-up and proof included\n`);
 show("| model | tool | seconds | of processors | peak MiB |");
 show("|---|---|---|---|---|");
-for (const m of models.filter((e) => e.name.includes(process.argv[3] ?? ""))) {
+for (const m of runs.filter((e) => e.name.includes(process.argv[3] ?? ""))) {
   const npy = join(out, `${m.set}.npy`);
   await samples(m.set, m.count, npy);
   if (!existsSync(m.file))

@@ -8,39 +8,20 @@ import {
   bindData,
   calibrationOf,
   cpuInfo,
-  type DataKindName,
-  type Dataset,
   evaluate,
   findPass,
   loadModel,
   nativeExecutor,
-  openData,
   type PassDefinition,
   passes,
   runPipeline,
-  slice,
 } from "../../compiler/driver/index.js";
-
-const base = process.env["CEC_DATA"] ?? "";
-const torch = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
-const open = (kind: DataKindName, options: Record<string, unknown>): Promise<Dataset> => openData(kind, kind, options, ".");
-const cifar = {
-  calibrate: async () => slice(await open("cifar10", { path: `${base}/cifar10`, split: "train", ...torch }), 0, 512),
-  test: () => open("cifar10", { path: `${base}/cifar10`, split: "test", ...torch }),
-};
-const imagenet = (preprocess: Record<string, unknown>): typeof cifar => ({
-  calibrate: () => open("image_folder", { path: `${base}/imagenet/calibrate`, ...preprocess }),
-  test: () => open("image_folder", { path: `${base}/imagenet/val`, ...preprocess }),
-});
-const models: Record<string, typeof cifar & { readonly file: string }> = {
-  resnet20: { file: "resnet20_cifar10.onnx", ...cifar },
-  resnet56: { file: "resnet56_cifar10.onnx", ...cifar },
-  mobilenetv2: { file: "mobilenetv2_imagenet.onnx", ...imagenet({ mean: 0.5, std: 0.5 }) },
-  squeezenet: { file: "squeezenet1.1_imagenet.onnx", ...imagenet(torch) },
-};
+import { models, openSet } from "./models.js";
 
 const settings = Object.fromEntries(process.argv.filter((a) => a.includes("=")).map((a) => a.split("=").map(readable) as [string, unknown]));
-const [wanted = Object.keys(models).join(), bits = "8,4", methods = "nearest,gptq,adaround"] = process.argv.slice(2).filter((a) => !a.includes("="));
+const [wanted = models.map((m) => m.name).join(), bits = "8,4", methods = "nearest,gptq,adaround"] = process.argv
+  .slice(2)
+  .filter((a) => !a.includes("="));
 function readable(text: string): unknown {
   return text === "true" ? true : text === "false" ? false : Number.isNaN(Number(text)) ? text : Number(text);
 }
@@ -56,16 +37,15 @@ const executor = nativeExecutor({ threads });
 show(`${cpus()[0]?.model.trim()}, ${cpuInfo().isa}, ${JSON.stringify(settings)}\n`);
 show("| model | weights | rounding | flips | top-1 | output SQNR, dB | layers' squared error / nearest | changed | s |");
 show("|---|---|---|---|---|---|---|---|---|");
-for (const name of wanted.split(",")) {
-  const m = models[name] as (typeof models)[string];
-  const { graph: source } = await loadModel(`${base}/models/${m.file}`);
+for (const m of models.filter((e) => wanted.split(",").includes(e.name))) {
+  const { graph: source } = await loadModel(m.file);
   const float = await executor.prepare(source.clone());
   await runPipeline(
     source,
     ["fold_batch_norm", "canonicalize", "fuse"].map((n) => call(n)),
   );
-  const calibration = calibrationOf(bindData(await m.calibrate(), source));
-  const test = bindData(await m.test(), source);
+  const calibration = calibrationOf(bindData(await openSet(m.calibrate, m.samples), source));
+  const test = bindData(await openSet(m.test), source);
   const sessions: Record<string, Awaited<ReturnType<typeof executor.prepare>>> = { float };
   const rows: Record<string, string> = {};
   for (const b of bits.split(",")) {
@@ -93,7 +73,7 @@ for (const name of wanted.split(",")) {
   for (const [key, row] of Object.entries(rows)) {
     const [b, method] = key.split(" ");
     const v = results[key]?.values;
-    show(`| ${name} | ${b} bits | ${method} | ${v?.flips} | ${v?.top1?.toFixed(2)} | ${v?.sqnr?.toFixed(2)} | ${row} |`);
+    show(`| ${m.name} | ${b} bits | ${method} | ${v?.flips} | ${v?.top1?.toFixed(2)} | ${v?.sqnr?.toFixed(2)} | ${row} |`);
   }
   for (const s of Object.values(sessions)) s.dispose();
 }

@@ -24,6 +24,7 @@ namespace {
 
 using cec::codes::kArgument;
 using cec_addon::coded;
+using cec_addon::run_coded;
 using cec_addon::typed_array_data;
 
 /// Runs body; C++ errors become JavaScript exceptions with a code.
@@ -314,32 +315,7 @@ class RunWorker final : public Napi::AsyncWorker {
   }
 
   void Execute() override {
-    try {
-      results_.resize(session_->output_count());
-      session_->run(
-          feeds_,
-          [this](size_t index, const cec::TensorType& type) -> void* {
-            if (index < targets_.size() && targets_[index].data != nullptr) {
-              if (targets_[index].bytes != type.bytes()) {
-                throw cec::Error(cec::codes::kFeed, "the output \"" + session_->output_name(index) + "\" is " + type.to_string() + ", which takes " + std::to_string(type.bytes()) +
-                                                        " bytes; the array given for it has " + std::to_string(targets_[index].bytes));
-              }
-              results_[index] = {session_->output_name(index), type, nullptr};
-              return targets_[index].data;
-            }
-            results_[index] = {session_->output_name(index), type, cec::allocate_aligned(type.bytes())};
-            return results_[index].data.get();
-          },
-          observer_.get(), cancel_);
-    } catch (const cec::Error& error) {
-      fail(error.code, error.what());
-    } catch (const std::bad_alloc&) {
-      fail(cec::codes::kMemory, "there is no memory for this run");
-    } catch (const std::exception& error) {
-      fail(cec::codes::kInternal, std::string("the engine failed: ") + error.what());
-    } catch (...) {
-      fail(cec::codes::kInternal, "the engine failed");
-    }
+    run_coded("there is no memory for this run", [this] { run(); }, [this](const std::string& code, const std::string& message) { fail(code, message); });
   }
 
   void OnOK() override {
@@ -369,6 +345,25 @@ class RunWorker final : public Napi::AsyncWorker {
   }
 
  private:
+  void run() {
+    results_.resize(session_->output_count());
+    session_->run(
+        feeds_,
+        [this](size_t index, const cec::TensorType& type) -> void* {
+          if (index < targets_.size() && targets_[index].data != nullptr) {
+            if (targets_[index].bytes != type.bytes()) {
+              throw cec::Error(cec::codes::kFeed, "the output \"" + session_->output_name(index) + "\" is " + type.to_string() + ", which takes " + std::to_string(type.bytes()) +
+                                                      " bytes; the array given for it has " + std::to_string(targets_[index].bytes));
+            }
+            results_[index] = {session_->output_name(index), type, nullptr};
+            return targets_[index].data;
+          }
+          results_[index] = {session_->output_name(index), type, cec::allocate_aligned(type.bytes())};
+          return results_[index].data.get();
+        },
+        observer_.get(), cancel_);
+  }
+
   void fail(const std::string& code, const std::string& message) {
     code_ = code;
     message_ = message;

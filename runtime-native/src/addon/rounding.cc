@@ -22,15 +22,7 @@ class TaskWorker final : public Napi::AsyncWorker {
   Napi::Promise promise() const { return deferred_.Promise(); }
 
   void Execute() override {
-    try {
-      result_ = body_();
-    } catch (const cec::Error& error) {
-      fail(error.code, error.what());
-    } catch (const std::bad_alloc&) {
-      fail(cec::codes::kMemory, "there is no memory for this");
-    } catch (const std::exception& error) {
-      fail(cec::codes::kInternal, std::string("the engine failed: ") + error.what());
-    }
+    run_coded("there is no memory for this", [&] { result_ = body_(); }, [this](const std::string& code, const std::string& message) { fail(code, message); });
   }
   void OnOK() override {
     const Napi::HandleScope scope(Env());

@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <new>
 #include <string>
 
 #include "cec/error.h"
@@ -20,6 +21,22 @@ inline void* typed_array_data(Napi::Env env, const Napi::Value& array) {
   void* data = nullptr;
   if (napi_get_typedarray_info(env, array, nullptr, nullptr, &data, nullptr, nullptr) != napi_ok) throw coded(env, cec::codes::kFeed, "an array cannot be read");
   return data;
+}
+
+/// Runs the body of a worker; what it throws comes out as fail(code, message). `memory` is said where there is none.
+template <class Body, class Fail>
+void run_coded(const char* memory, const Body& body, const Fail& fail) {
+  try {
+    body();
+  } catch (const cec::Error& error) {
+    fail(error.code, error.what());
+  } catch (const std::bad_alloc&) {
+    fail(cec::codes::kMemory, memory);
+  } catch (const std::exception& error) {
+    fail(cec::codes::kInternal, std::string("the engine failed: ") + error.what());
+  } catch (...) {
+    fail(cec::codes::kInternal, "the engine failed");
+  }
 }
 
 /// addMoments and roundWeights.

@@ -61,7 +61,8 @@ const rankOf = (values: ArrayLike<number>, from: number, length: number, index: 
   return above;
 };
 
-const numbers = (t: Tensor): ArrayLike<number> => (t.type === "f32" || t.type === "f64" ? (t.data as Float32Array) : toNumbers(t));
+/** Elements as numbers; floats without a copy. */
+export const numbers = (t: Tensor): ArrayLike<number> => (t.type === "f32" || t.type === "f64" ? (t.data as Float32Array) : toNumbers(t));
 
 export function createMetricCounter(): MetricCounter {
   let samples = 0;

@@ -29,6 +29,7 @@ export const optionsOf = (options: Readonly<Record<string, unknown>>, settings: 
   overrides: { ...(options["overrides"] as object | undefined), ...settings.overrides },
 });
 
+/** Settings that were tried, and what they came to. */
 export interface Trial {
   readonly settings: Settings;
   /** Signal to quantization noise of the outputs, in dB, and changed predictions, on the samples held back. */
@@ -36,6 +37,7 @@ export interface Trial {
   readonly flips: number;
 }
 
+/** All trials of a search. */
 export interface Search {
   readonly trials: readonly Trial[];
   readonly best: Trial;
@@ -45,6 +47,7 @@ export interface Search {
   readonly complete: boolean;
 }
 
+/** What a search works on. */
 export interface SearchInput {
   readonly graph: Graph;
   /** Passes before `quantize`. */

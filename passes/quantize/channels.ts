@@ -4,6 +4,7 @@
  */
 import { channelAxis, constantTensor, type Graph, num, nums, type Op, type Shape, str, type Value } from "../../compiler/core/index.js";
 
+/** Channels that scaling ties together: numbered classes. */
 export interface ChannelClasses {
   /** Class of a channel, or -1 for values without a known number of channels. */
   of(v: Value, channel: number): number;
@@ -71,6 +72,7 @@ const unary: ReadonlySet<string> = new Set([
   "dropout",
 ]);
 
+/** Finds what must be scaled together: channels pass through activations, pools, adds, concatenations and depthwise products. */
 export function channelClasses(graph: Graph): ChannelClasses {
   const base = new Map<Value, readonly [start: number, channels: number]>();
   let nodes = 0;

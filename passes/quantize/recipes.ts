@@ -3,11 +3,14 @@ import { z } from "zod";
 import { int8Options, type RangeMethod } from "./options.js";
 import { type Learning, learning } from "./rounding/options.js";
 
+/** Values of the option `recipe`. */
 export const recipeNames = ["fast", "accurate", "best"] as const;
 export type RecipeName = (typeof recipeNames)[number];
 
+/** Values of the option `bias`. */
 export const biasMethods = ["none", "fast", "full"] as const;
 
+/** What a recipe settles. */
 export interface Int8Settings {
   readonly range: RangeMethod;
   readonly rounding: "nearest" | "adaround" | "gptq";
@@ -50,6 +53,7 @@ export const recipeOptions = {
   align: z.boolean().optional().describe("store image inputs on their own 8-bit grid: see align-input (default false; recipes align)"),
 };
 
+/** Settings of a recipe (none: ranges alone), under what the plan gives itself. */
 export function settingsOf(
   recipe: RecipeName | undefined,
   given: { readonly [K in keyof Int8Settings]?: Int8Settings[K] | undefined },

@@ -15,6 +15,7 @@ export interface State {
   readonly tensor: Tensor;
 }
 
+/** A program whose states live between runs. */
 export interface TrainingSession {
   readonly program: NativeProgram;
   /** The live values of all states by their inputs' names: what they hold between steps may be read, copied and written. */

@@ -76,6 +76,7 @@ export interface Moments {
   readonly sums: Float64Array;
 }
 
+/** One layer's share of a batch: values to be added to its moments. */
 export interface MomentsJob extends Columns, Moments {
   /** Values of the operand, row-major. */
   readonly x: Float32Array;
@@ -101,6 +102,7 @@ export interface RoundingProblem {
   readonly pairSweeps: number;
 }
 
+/** What rounding chose. */
 export interface RoundingResult {
   /** [blocks, channels, depth] */
   readonly integers: Int8Array;

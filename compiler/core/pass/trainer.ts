@@ -2,6 +2,7 @@
 import type { Graph } from "../ir/graph.js";
 import type { Tensor } from "../ir/tensor.js";
 
+/** How images are varied before each step, by the seed. */
 export interface Augmentation {
   /** Pixels of zero padding around an image, out of which a window of its size is cut at random; 0: none. */
   readonly crop: number;
@@ -11,6 +12,7 @@ export interface Augmentation {
   readonly cutout: number;
 }
 
+/** What the options of `train` come to. */
 export interface TrainingSettings {
   /** Data sets by their names in the plan, with a slice where one is wanted: `cifar10.train[0:25600]`. */
   readonly data: string;
@@ -41,6 +43,7 @@ export interface TrainingSettings {
   readonly seed: number;
 }
 
+/** A training graph and what is to be done with it. */
 export interface TrainingTask {
   /** Inputs: those of the model, `labels` or `target`, `learning_rate`, `step`, and states; outputs: `loss`, `gradient_norm`, `correct`, and next states. */
   readonly graph: Graph;
@@ -56,6 +59,7 @@ export interface TrainingTask {
   readonly signal: AbortSignal | null;
 }
 
+/** What training came to. */
 export interface TrainingOutcome {
   readonly states: ReadonlyMap<string, Tensor>;
   readonly steps: number;
@@ -66,6 +70,7 @@ export interface TrainingOutcome {
   readonly bestStep: number;
 }
 
+/** Runs training graphs. Throws CEC4017 where the loss explodes or is no number, CEC1005 where `signal` ended it. */
 export interface Trainer {
   train(task: TrainingTask): Promise<TrainingOutcome>;
 }

@@ -10,6 +10,7 @@ import type { Pair } from "./layers.js";
 import type { QuantizerFigures } from "./quantizers.js";
 import type { Sensitivity } from "./sensitivity.js";
 
+/** One change that the figures speak for. */
 export interface AdviceItem {
   readonly what: "keep" | "weights" | "range" | "samples";
   /** Op or tensor, by the name that a plan takes; `*` for the whole model. */
@@ -19,6 +20,7 @@ export interface AdviceItem {
   readonly why: string;
 }
 
+/** All of them, and as text for a plan. */
 export interface Advice {
   readonly items: readonly AdviceItem[];
   /** Statements to be pasted into a plan; empty where nothing is to be changed. */

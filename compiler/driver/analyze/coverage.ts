@@ -1,5 +1,6 @@
 /** How much of what a model does was seen after 1, 2, 4, … samples: ranges of activations, and weights that were ever multiplied with something. */
 
+/** What so many samples have shown. */
 export interface CoveragePoint {
   readonly samples: number;
   /** Share of the range that all samples span, median over activations, 0 to 1. */
@@ -10,6 +11,7 @@ export interface CoveragePoint {
   readonly weights: number;
 }
 
+/** The curve over the number of samples, and how many are enough. */
 export interface Coverage {
   readonly curve: readonly CoveragePoint[];
   /** Least number of samples at which nine in ten activations span `ENOUGH` of the range that all samples span; `null` while ranges still grow. */

@@ -1,5 +1,6 @@
 /** Sums from which error figures come; nothing grows with the number of samples. */
 
+/** The error of values against others: mean square, ratio and angle. */
 export interface ErrorFigures {
   readonly mse: number;
   /** Signal to quantization noise ratio, dB; infinite for no error. */
@@ -7,6 +8,7 @@ export interface ErrorFigures {
   readonly cosine: number;
 }
 
+/** Adds up what the figures need, batch by batch. */
 export class ErrorSum {
   #signal = 0;
   #noise = 0;
@@ -41,6 +43,7 @@ export class ErrorSum {
   }
 }
 
+/** 10 log10(signal / noise); infinite without noise. */
 export const decibels = (signal: number, noise: number): number => (noise === 0 ? Number.POSITIVE_INFINITY : 10 * Math.log10(signal / noise));
 
 /** What an output's error does to predictions. */

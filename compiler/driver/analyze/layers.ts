@@ -7,6 +7,7 @@ import { matchGraphs, nameOf, type Unmatched } from "./match.js";
 import { alignScales } from "./rescale.js";
 import { type Quantizer, READS, type Stored, stripQuantizers } from "./strip.js";
 
+/** An op of the source and its counterpart, with what is measured there. */
 export interface Layer {
   readonly name: string;
   readonly kind: string;
@@ -29,6 +30,7 @@ export interface Layer {
   readonly untapped: string | null;
 }
 
+/** Both models and what was matched. */
 export interface Pair {
   /** The source in its normal form: BatchNorm folded, activations fused. */
   readonly source: Graph;

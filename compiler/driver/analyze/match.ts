@@ -4,6 +4,7 @@
  */
 import { constantTensor, type Graph, isConstant, type Op, toNumbers, type Value } from "../../core/index.js";
 
+/** An op without counterpart, and why. */
 export interface Unmatched {
   readonly op: string;
   readonly kind: string;
@@ -11,6 +12,7 @@ export interface Unmatched {
   readonly reason: string;
 }
 
+/** Counterparts of ops and values. */
 export interface Matching {
   /** Op of the source → op of the compressed model. */
   readonly ops: ReadonlyMap<Op, Op>;
@@ -19,6 +21,7 @@ export interface Matching {
   readonly unmatched: readonly Unmatched[];
 }
 
+/** How messages name an op: by its name, its result, or its kind. */
 export const nameOf = (op: Op): string => op.name || (op.outputs[0]?.name ?? op.kind);
 const dims = (v: Value | null | undefined): string => (v?.type.kind === "tensor" ? `[${v.type.shape?.join(", ") ?? "?"}]` : "[?]");
 const dataInputs = (op: Op): Value[] => op.inputs.filter((v): v is Value => v !== null && !isConstant(v));

@@ -1,15 +1,17 @@
 /** Runs the models side by side on the same samples and sums errors; what is held is bounded whatever the model and the number of samples. */
 import { type Executor, fail, num, type Tensor, type Value } from "../../core/index.js";
 import { firstSamples } from "../feeds.js";
+import { numbers } from "../metrics.js";
 import { type Coverage, CoverageSum } from "./coverage.js";
 import { EffectSum, ErrorSum, type OutputEffect } from "./errors.js";
 import type { AnalyzeOptions } from "./index.js";
 import { isQuantized, type Layer, type Pair, runsAlone } from "./layers.js";
 import { QuantizerSum } from "./quantizers.js";
-import { elementsOf, localVariant, numbersOf } from "./variants.js";
+import { elementsOf, localVariant } from "./variants.js";
 
 const KEPT_ELEMENTS = 2 ** 23;
 
+/** Sums of one pass over the data. */
 export interface Measured {
   readonly local: ReadonlyMap<Layer, ErrorSum>;
   readonly accumulated: ReadonlyMap<Layer, ErrorSum>;
@@ -81,7 +83,7 @@ export async function measure(
         for (const name of values) {
           const t = read(a, name);
           if (t === null || t.type !== "f32") continue;
-          const x = numbersOf(t);
+          const x = numbers(t);
           quantizers.get(name)?.add(x, x.length);
           const each = x.length / b.count;
           const stride = t.dims.length > 2 ? each / (t.dims[1] as number) : 1;
@@ -92,9 +94,9 @@ export async function measure(
           if (y === null || y.type !== "f32") continue;
           const copy = results.get(l);
           const one = copy === undefined ? null : read(a, copy);
-          if (one !== null && one.data.length === y.data.length) sumOf(local, l).add(numbersOf(y), numbersOf(one));
+          if (one !== null && one.data.length === y.data.length) sumOf(local, l).add(numbers(y), numbers(one));
           const whole = l.tap === null ? null : read(c, l.tap);
-          if (whole !== null && whole.data.length === y.data.length) sumOf(accumulated, l).add(numbersOf(y), numbersOf(whole));
+          if (whole !== null && whole.data.length === y.data.length) sumOf(accumulated, l).add(numbers(y), numbers(whole));
         }
         if (first) {
           const [y, z] = [read(a, output.name), read(c, output.name)];
@@ -104,7 +106,7 @@ export async function measure(
                 message: `the output "${output.name}" is [${y.dims}] in ${o.source.path} and [${z.dims}] in ${o.compressed.path}`,
                 help: "give the model that was compressed first, then the result",
               });
-            effect.add(numbersOf(y), numbersOf(z), b.count, y.data.length / b.count);
+            effect.add(numbers(y), numbers(z), b.count, y.data.length / b.count);
           }
         }
         at += b.count;

@@ -5,6 +5,7 @@ import { integerRange, type TensorStatistics } from "../../core/index.js";
 import { decibels } from "./errors.js";
 import type { Quantizer } from "./strip.js";
 
+/** What a quantizer of activations does to the values of the data. */
 export interface QuantizerFigures {
   /** The source's value. */
   readonly value: string;

@@ -3,10 +3,12 @@ import { ruleOf } from "../../../passes/quantize/rules.js";
 import type { Executor, Graph, GraphSession, Tensor } from "../../core/index.js";
 import { batchFor } from "../evaluate.js";
 import { type BoundData, firstSamples } from "../feeds.js";
+import { numbers } from "../metrics.js";
 import { EffectSum, type OutputEffect } from "./errors.js";
 import { isQuantized, type Layer, runsAlone } from "./layers.js";
-import { numbersOf, quantizedVariant } from "./variants.js";
+import { quantizedVariant } from "./variants.js";
 
+/** What one layer does to the output. */
 export interface LayerSensitivity {
   readonly layer: string;
   /** Output of the source with only this layer quantized, against the source. */
@@ -15,6 +17,7 @@ export interface LayerSensitivity {
   readonly allBut: OutputEffect;
 }
 
+/** The measured sensitivity of all layers that bring an error of their own. */
 export interface Sensitivity {
   readonly samples: number;
   /** Every matched layer quantized. */
@@ -25,6 +28,7 @@ export interface Sensitivity {
 /** Layers that bring an error of their own: ops that only move stored values do not. */
 export const ownsError = (l: Layer): boolean => isQuantized(l) && runsAlone(l) && ruleOf(l.source.kind).kind !== "shared";
 
+/** How sensitivity is measured. */
 export interface SensitivityOptions {
   readonly executor: Executor;
   /** Samples per measurement. */
@@ -57,7 +61,7 @@ export async function measureSensitivity(source: Graph, layers: readonly Layer[]
     let i = 0;
     await run(quantizedVariant(source, chosen), (y, _, count) => {
       const reference = wanted[i++] as Tensor;
-      sum.add(numbersOf(reference), numbersOf(y), count, y.data.length / Math.max(1, count));
+      sum.add(numbers(reference), numbers(y), count, y.data.length / Math.max(1, count));
     });
     return sum.read();
   };

@@ -1,5 +1,5 @@
 /** Graphs made of the source with some of its layers quantized as the compressed model has them. */
-import { blobOf, f32, fromNumbers, type Graph, type Op, type Tensor, tensorType, toNumbers, type Value } from "../../core/index.js";
+import { blobOf, f32, fromNumbers, type Graph, type Op, type Tensor, tensorType, type Value } from "../../core/index.js";
 import type { Layer } from "./layers.js";
 import type { Quantizer, Stored } from "./strip.js";
 
@@ -123,5 +123,3 @@ export function localVariant(source: Graph, layers: readonly Layer[]): { readonl
 /** Elements of a value for one sample: free dimensions count as 1. */
 export const elementsOf = (v: Value): number =>
   v.type.kind !== "tensor" ? 0 : (v.type.shape ?? []).slice(1).reduce<number>((n, d) => n * (typeof d === "number" ? d : 1), 1);
-
-export const numbersOf = (t: Tensor): ArrayLike<number> => (t.type === "f32" || t.type === "f64" ? (t.data as Float32Array) : toNumbers(t));

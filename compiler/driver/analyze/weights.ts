@@ -6,6 +6,7 @@ import { decibels, type ErrorFigures, ErrorSum } from "./errors.js";
 import type { Layer } from "./layers.js";
 import { dequantize } from "./strip.js";
 
+/** The error of stored weights against the source. */
 export interface WeightFigures extends ErrorFigures {
   /** How they are stored: `i8, 16 scales along axis 0`, or `float`. */
   readonly stored: string;

@@ -24,7 +24,7 @@ import {
   runPipeline,
   suggest,
 } from "../../core/index.js";
-import { type DataKindName, type Dataset, openData, slice } from "../data/index.js";
+import type { DataKindName, Dataset } from "../data/index.js";
 import type { Emitted } from "../emit/emit.js";
 import { emits } from "../emit/index.js";
 import { type ChosenEngine, chooseEngine, type EngineName } from "../engine/index.js";
@@ -38,7 +38,7 @@ import { measureLatency, syntheticFeeds } from "../latency.js";
 import type { Metric } from "../metrics.js";
 import { elaborateModel, type LoadedModel, loadModel, onnxBytes } from "../model.js";
 import { optionsOf, type Search, searchInt8 } from "../search.js";
-import type { DataSource } from "../train/loader.js";
+import { type DataSource, openSource } from "../train/loader.js";
 import { createTrainer } from "../train/trainer.js";
 import { version } from "../version.js";
 import { type BeforeAfter, type BuildReport, engineLabel, type ReportEvaluation, type ReportFile, type ReportLatency } from "./report.js";
@@ -98,8 +98,7 @@ export async function planSource(file: CheckedFile, plan: CheckedPlan): Promise<
 export async function openRef(file: CheckedFile, ref: DataRef): Promise<Dataset> {
   const d = file.data.get(ref.name);
   if (d === undefined) return fail("CEC2012", { message: `there is no data set \`${ref.name}\``, span: ref.span });
-  const data = await openData(ref.name, d.kind as DataKindName, d.options, d.baseDir);
-  return ref.slice === null ? data : slice(data, ...ref.slice);
+  return openSource({ name: ref.name, kind: d.kind as DataKindName, options: d.options, baseDir: d.baseDir, slice: ref.slice });
 }
 
 /** A data set by its name as text, as options of passes give it: `cifar10.train[0:512]`. */

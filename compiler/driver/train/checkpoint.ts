@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { fail, fromBytes, type Tensor, toBytes } from "../../core/index.js";
 import { writeFileAtomic } from "../files.js";
 
+/** All that going on with training needs. */
 export interface Checkpoint {
   /** Hash of everything that the course of training depends on. */
   readonly key: string;
@@ -24,6 +25,7 @@ export interface Checkpoint {
 const MAGIC = "CECT";
 const DIGEST = 32;
 
+/** Writes under a temporary name and renames: a process that is killed leaves the old file or the new one. */
 export function writeCheckpoint(path: string, c: Checkpoint): void {
   const tensors = [...[...c.states].map(([n, t]) => ["states", n, t] as const), ...[...c.bestStates].map(([n, t]) => ["bestStates", n, t] as const)];
   const { states: _, bestStates: __, ...facts } = c;

@@ -13,6 +13,7 @@ export interface DataSource {
   readonly slice: readonly [number, number] | null;
 }
 
+/** What determines every batch. */
 export interface LoaderSettings {
   readonly source: DataSource;
   readonly batch: number;
@@ -20,11 +21,13 @@ export interface LoaderSettings {
   readonly augment: Augmentation;
 }
 
+/** One batch, augmented; labels as class indices where the data has them. */
 export interface TrainingBatch {
   readonly arrays: Readonly<Record<string, Tensor>>;
   readonly labels: BigInt64Array | null;
 }
 
+/** Opens a set and takes its slice. */
 export async function openSource(s: DataSource): Promise<Dataset> {
   const data = await openData(s.name, s.kind, s.options, s.baseDir);
   return s.slice === null ? data : slice(data, ...s.slice);
@@ -75,6 +78,7 @@ export function batchMaker(data: Dataset, s: Omit<LoaderSettings, "source">): (s
   };
 }
 
+/** Batches in the order of the steps. `next` throws what reading them threw. */
 export interface Loader {
   next(): Promise<TrainingBatch>;
   close(): Promise<void>;

@@ -24,6 +24,7 @@ import { compileTraining } from "./compile.js";
 import { type DataSource, openLoader, openSource, stepsOf, type TrainingBatch } from "./loader.js";
 import { rateAt } from "./schedule.js";
 
+/** Where the trainer finds data and leaves checkpoints. */
 export interface TrainerOptions {
   /** Finds a data set by its name in the plan. */
   source(reference: string): DataSource;
@@ -36,6 +37,7 @@ const CHECKPOINT_MS = 30_000;
 /** A loss that many times the first one's is beyond any use. */
 const EXPLODED = 1000;
 
+/** The trainer on the native engine. */
 export const createTrainer = (options: TrainerOptions): Trainer => ({ train: (task) => run(task, options) });
 
 interface Course {

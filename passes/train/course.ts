@@ -1,0 +1,166 @@
+/** What `train`, `qat` and `distill` share: the options of a course of training, and the way from a model to trained weights. */
+import { z } from "zod";
+import {
+  blobOf,
+  constantTensor,
+  fail,
+  type Graph,
+  type PassCall,
+  type PassContext,
+  type PassDefinition,
+  runPipeline,
+  type Tensor,
+  type TrainingOutcome,
+  type Value,
+} from "../../compiler/core/index.js";
+import { applyOptimizer, initialStates, optimizerOptions } from "./apply-optimizer.js";
+import { autodiff } from "./autodiff.js";
+import { unrollRecurrent } from "./unroll-recurrent.js";
+
+const { kind: optimizerKind, ...optimizer } = optimizerOptions;
+const positive = z.number().int().min(1);
+const natural = z.number().int().min(0);
+
+/** Options of a course of training. */
+export const courseOptions = {
+  data: z.string().describe('data set to learn from, as in `evaluate`: `"cifar10.train"`, `"shapes.train[0:2000]"`'),
+  epochs: positive.default(10).describe("passes over the data"),
+  steps: positive.optional().describe("steps instead of epochs"),
+  batch: positive.default(128).describe("samples of one step"),
+  parameters: z.array(z.string()).optional().describe("names of the constants to train, `*` stands for any text; default: all weights"),
+  batch_norm: z.enum(["batch", "frozen"]).default("batch").describe("normalize by the batch and update running statistics, or use them as they are"),
+  optimizer: optimizerKind,
+  rate: z.number().positive().default(0.1).describe("learning rate"),
+  ...optimizer,
+  schedule: z
+    .enum(["constant", "step", "cosine"])
+    .default("cosine")
+    .describe("how the rate falls: not, by `gamma` at `milestones`, or along a half cosine to 0"),
+  milestones: z.array(z.number().min(0).max(1)).default([0.5, 0.75]).describe("parts of all steps"),
+  gamma: z.number().positive().default(0.1).describe("factor of the rate at each milestone"),
+  warmup: natural.default(0).describe("steps over which the rate rises from 0"),
+  augment: z
+    .object({
+      crop: natural.default(0).describe("pixels of zero padding out of which a window is cut at random"),
+      flip: z.boolean().default(false).describe("mirror left and right, every other time"),
+      cutout: natural.default(0).describe("side of a square that is set to 0"),
+    })
+    .strict()
+    .default({ crop: 0, flip: false, cutout: 0 })
+    .describe("random changes of the images: crop, flip, cutout"),
+  validate: z.string().optional().describe("data set that top1 is measured on during training"),
+  evaluate_every: natural.default(0).describe("steps between these measurements; 0: once an epoch"),
+  patience: natural.default(0).describe("measurements without a better one after which training stops; 0: never"),
+  keep: z.enum(["best", "last"]).default("best").describe("weights of the best measurement, or the last ones"),
+  workers: z.number().int().min(0).max(64).default(1).describe("threads that load data ahead"),
+  checkpoint: z
+    .string()
+    .default("training.ckpt")
+    .describe("file that training goes on from after it was interrupted, in the output folder; empty: none"),
+  checkpoint_every: natural.default(0).describe("steps between checkpoints; 0: every 30 seconds"),
+} as const;
+
+export type CourseOptions = z.infer<z.ZodObject<typeof courseOptions>>;
+
+/** What a statement trains. */
+export interface Course {
+  /** Name of the statement, for messages. */
+  readonly statement: string;
+  /** The graph to train, a copy that training owns: the model as it runs forward (with fake quantization, with a teacher beside it). */
+  readonly graph: Graph;
+  /** Passes that end the forward graph in an output `loss` (and `correct`, samples that were right, where there are labels). */
+  readonly loss: readonly PassCall[];
+  /** Output of the model that `validate` judges. */
+  readonly output: string;
+  /** The model for inference with these values of constants. */
+  deploy(states: ReadonlyMap<string, Tensor>): Graph;
+}
+
+/** A call of a pass of this folder. */
+export const callOf = (pass: unknown, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: pass as PassDefinition, options });
+
+/**
+ * Makes `course.graph` a training graph (`unroll_recurrent`, the loss, `autodiff`, `apply_optimizer`) and has the plan's trainer run it.
+ * @returns values of parameters and running statistics by the names of their constants
+ * @throws CecError CEC4016 without a trainer
+ */
+export async function runCourse(
+  context: Pick<PassContext<unknown, string>, "trainer" | "random" | "progress" | "warn" | "signal">,
+  o: CourseOptions,
+  course: Course,
+): Promise<TrainingOutcome> {
+  const { trainer, random, progress, warn, signal } = context;
+  if (trainer === null)
+    fail("CEC4016", { message: `\`${course.statement}\` was called without data sets`, help: "put it in a plan and run `cec build`" });
+  const { graph, output } = course;
+  await runPipeline(graph, [
+    callOf(unrollRecurrent),
+    ...course.loss,
+    callOf(autodiff, { batch_norm: o.batch_norm, ...(o.parameters === undefined ? {} : { parameters: o.parameters }) }),
+  ]);
+  const initial = new Map(initialStates(graph).map((s) => [s.name, s.tensor]));
+  const given = Object.keys(optimizer).flatMap((k) => (o[k as keyof CourseOptions] === undefined ? [] : [[k, o[k as keyof CourseOptions]]]));
+  await runPipeline(graph, [callOf(applyOptimizer, { kind: o.optimizer, ...Object.fromEntries(given) })]);
+  return trainer.train({
+    graph,
+    initial,
+    output,
+    settings: {
+      data: o.data,
+      validate: o.validate,
+      epochs: o.epochs,
+      steps: o.steps,
+      batch: o.batch,
+      rate: o.rate,
+      schedule: o.schedule,
+      milestones: o.milestones,
+      gamma: o.gamma,
+      warmup: o.warmup,
+      augment: o.augment,
+      evaluateEvery: o.evaluate_every,
+      patience: o.patience,
+      keep: o.keep,
+      workers: o.workers,
+      checkpoint: o.checkpoint,
+      checkpointEvery: o.checkpoint_every,
+      seed: Math.floor(random() * 2 ** 31),
+    },
+    deploy: (states) => course.deploy(states),
+    progress,
+    warn,
+    signal,
+  });
+}
+
+/** What a course came to, for the decision log. */
+export const describeOutcome = (o: TrainingOutcome): string =>
+  `${o.steps} steps, loss ${o.loss.toFixed(4)}${o.top1 === null ? "" : `, top1 ${o.top1.toFixed(2)} % at step ${o.bestStep}`}`;
+
+/** A copy of the model with other values of constants; names that it does not hold are left out. */
+export function withConstants(graph: Graph, states: ReadonlyMap<string, Tensor>): Graph {
+  const copy = graph.clone();
+  for (const [name, tensor] of states) {
+    const value = copy.value(name);
+    if (value?.producer?.kind !== "constant" || constantTensor(value) === null) continue;
+    const fresh = copy.addConstant(`${name}.trained`, value.type, blobOf(tensor), value.producer);
+    copy.replaceAllUses(value, fresh);
+    copy.removeOp(value.producer);
+  }
+  return copy;
+}
+
+/** Writes trained values into the model's constants of these names; returns how many there are. Batch normalization goes back to running statistics. */
+export function adoptConstants(graph: Graph, rewrite: PassContext<unknown, string>["rewrite"], states: ReadonlyMap<string, Tensor>): number {
+  let adopted = 0;
+  for (const [name, tensor] of states) {
+    const op = graph.value(name)?.producer;
+    if (op?.kind !== "constant") continue;
+    rewrite.patch(op, "trained", (edit) => edit.replaceAllUses(op.outputs[0] as Value, edit.constant(name, tensor)));
+    rewrite.remove(op, "replaced by what was trained");
+    adopted++;
+  }
+  for (const op of graph.opsOf("batch_normalization"))
+    if (op.attrs["training_mode"] === 1)
+      rewrite.setAttrs(op, Object.fromEntries(Object.entries(op.attrs).filter(([k]) => k !== "training_mode")), "inference");
+  return adopted;
+}

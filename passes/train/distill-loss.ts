@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { channelAxis, definePass, type Edit, f32, fail, type Shape, sameDim, type Value } from "../../compiler/core/index.js";
-import { crossEntropy, divergence, emitLoss, knownShape, logitsOf, meanSquare, weightedSum } from "./losses.js";
+import { channelAxis, definePass, type Edit, fail, fromNumbers, type Shape, sameDim, type Value } from "../../compiler/core/index.js";
+import { crossEntropy, divergence, elementOf, emitLoss, knownShape, logitsOf, meanSquare, weightedSum } from "./losses.js";
 import { namedValue } from "./teacher.js";
 
 /** Start of the names of projections. */
@@ -108,8 +108,9 @@ function fitted(edit: Edit, s: Value, t: Value, name: string, random: () => numb
   made();
   // Uniform of variance 1 / width, so that what comes out is as large as what goes in.
   const bound = Math.sqrt(3 / width);
-  const drawn = Float32Array.from({ length: width * wanted }, () => bound * (2 * random() - 1));
+  const drawn = Array.from({ length: width * wanted }, () => bound * (2 * random() - 1));
   const image = from.length >= 3 && axis === 1;
-  const w = edit.constant(name, f32(image ? [wanted, width, ...from.slice(2).map(() => 1)] : [width, wanted], drawn));
+  const dims = image ? [wanted, width, ...from.slice(2).map(() => 1)] : [width, wanted];
+  const w = edit.constant(name, fromNumbers(elementOf(s), dims, drawn));
   return emitLoss(edit)(image ? "conv" : "matmul", [s, w]);
 }

@@ -349,10 +349,12 @@ function passStatement(s: Extract<PlanStatement, { kind: "pass" }>, own: Own, c:
     report,
   });
   if (read.parsed === null) return;
-  for (const key of namingOptions(pass.options, "data")) {
+  const data = namingOptions(pass.options, "data").flatMap((key) => {
     const reference = read.given[key];
-    if (typeof reference === "string") namedData(reference, read.spans.get(key) ?? s.span, c);
-  }
+    if (typeof reference !== "string") return [];
+    namedData(reference, read.spans.get(key) ?? s.span, c);
+    return [reference];
+  });
   const options: Record<string, unknown> = { ...read.given };
   const models = namingOptions(pass.options, "model").flatMap((key) => {
     const path = read.given[key];
@@ -360,5 +362,5 @@ function passStatement(s: Extract<PlanStatement, { kind: "pass" }>, own: Own, c:
     options[key] = isAbsolute(path) ? path : resolve(c.baseDir, path);
     return [{ path: options[key] as string, span: read.spans.get(key) ?? s.span }];
   });
-  own.steps.push({ name: callee.name, options, models, span: s.span, ...(plugin === undefined ? {} : { plugin: plugin.file }) });
+  own.steps.push({ name: callee.name, options, data, models, span: s.span, ...(plugin === undefined ? {} : { plugin: plugin.file }) });
 }

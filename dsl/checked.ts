@@ -29,7 +29,9 @@ export interface PlanStep {
   readonly name: string;
   /** Named and positional options together, without the schema's defaults. Paths of models are absolute. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** Models that the options name. */
+  /** Data sets that the options name. */
+  readonly data: readonly string[];
+  /** Models that they name. */
   readonly models: readonly { readonly path: string; readonly span: Span }[];
   readonly span: Span;
   /** Absolute path of the `use` file that brought the pass. */

@@ -14,7 +14,7 @@ import {
 } from "../../compiler/core/index.js";
 import { emitter, type GradientContext, rejectGradient, sumTo, typeOf } from "./gradients/context.js";
 import { gradientOf } from "./gradients/index.js";
-import { parametersOf } from "./parameters.js";
+import { frozenConstants, parametersOf } from "./parameters.js";
 
 /** Name of the output that holds the gradient of a parameter. */
 export const gradientName = (parameter: string): string => `grad.${parameter}`;
@@ -39,6 +39,10 @@ export const autodiff = definePass({
     .object({
       loss: z.string().default("loss").describe("output with a single element that is to become small"),
       parameters: z.array(z.string()).optional().describe("names of the constants to train, `*` stands for any text; default: all weights"),
+      frozen: z
+        .array(z.string())
+        .default([])
+        .describe("names of constants that stay as they are, their batch normalization included; `*` stands for any text"),
       batch_norm: z
         .enum(["batch", "frozen"])
         .default("frozen")
@@ -49,11 +53,15 @@ export const autodiff = definePass({
   statistics: { parameters: "constants with a gradient", differentiated: "ops that gradients flow through", emitted: "ops appended" },
   run({ graph, options, rewrite, count, decide }) {
     const loss = lossOf(graph, options.loss);
+    const frozen = frozenConstants(graph, options.frozen);
     for (const op of graph.opsOf("batch_normalization")) {
-      if (options.batch_norm === "batch" || num(op, "training_mode", 0) === 1)
+      const stays = op.inputs.slice(1).some((v) => v !== null && frozen.has(v));
+      if (!stays && (options.batch_norm === "batch" || num(op, "training_mode", 0) === 1))
         rewrite.patch(op, "statistics of the batch", (edit) => expandBatchNorm(graph, edit, op));
     }
-    const parameters = parametersOf(graph, options.parameters).map((op) => op.outputs[0] as Value);
+    const parameters = parametersOf(graph, options.parameters)
+      .map((op) => op.outputs[0] as Value)
+      .filter((v) => !frozen.has(v));
     const active = activeValues(graph, parameters, loss);
     const gradients = new Map<Value, Value>();
     const forward = [...graph.ops];

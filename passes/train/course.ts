@@ -3,6 +3,7 @@ import { z } from "zod";
 import {
   blobOf,
   constantTensor,
+  dataOption,
   fail,
   type Graph,
   type PassCall,
@@ -23,11 +24,12 @@ const natural = z.number().int().min(0);
 
 /** Options of a course of training. */
 export const courseOptions = {
-  data: z.string().describe('data set to learn from, as in `evaluate`: `"cifar10.train"`, `"shapes.train[0:2000]"`'),
+  data: dataOption().describe('data set to learn from, as in `evaluate`: `"cifar10.train"`, `"shapes.train[0:2000]"`'),
   epochs: positive.default(10).describe("passes over the data"),
   steps: positive.optional().describe("steps instead of epochs"),
   batch: positive.default(128).describe("samples of one step"),
   parameters: z.array(z.string()).optional().describe("names of the constants to train, `*` stands for any text; default: all weights"),
+  frozen: z.array(z.string()).optional().describe("names of constants that stay as they are, their batch normalization included"),
   batch_norm: z.enum(["batch", "frozen"]).default("batch").describe("normalize by the batch and update running statistics, or use them as they are"),
   optimizer: optimizerKind,
   rate: z.number().positive().default(0.1).describe("learning rate"),
@@ -48,7 +50,7 @@ export const courseOptions = {
     .strict()
     .default({ crop: 0, flip: false, cutout: 0 })
     .describe("random changes of the images: crop, flip, cutout"),
-  validate: z.string().optional().describe("data set that top1 is measured on during training"),
+  validate: dataOption().optional().describe("data set that top1 is measured on during training"),
   evaluate_every: natural.default(0).describe("steps between these measurements; 0: once an epoch"),
   patience: natural.default(0).describe("measurements without a better one after which training stops; 0: never"),
   keep: z.enum(["best", "last"]).default("best").describe("weights of the best measurement, or the last ones"),
@@ -70,6 +72,10 @@ export interface Course {
   readonly graph: Graph;
   /** Passes that end the forward graph in an output `loss` (and `correct`, samples that were right, where there are labels). */
   readonly loss: readonly PassCall[];
+  /** Constants that the loss brought and that are trained with the model. */
+  parameters?(graph: Graph): readonly string[];
+  /** Names of constants beside the model that stay as they are. */
+  readonly frozen?: readonly string[];
   /** Output of the model that `validate` judges. */
   readonly output: string;
   /** The model for inference with these values of constants. */
@@ -93,11 +99,11 @@ export async function runCourse(
   if (trainer === null)
     fail("CEC4016", { message: `\`${course.statement}\` was called without data sets`, help: "put it in a plan and run `cec build`" });
   const { graph, output } = course;
-  await runPipeline(graph, [
-    callOf(unrollRecurrent),
-    ...course.loss,
-    callOf(autodiff, { batch_norm: o.batch_norm, ...(o.parameters === undefined ? {} : { parameters: o.parameters }) }),
-  ]);
+  const seed = Math.floor(random() * 2 ** 31);
+  await runPipeline(graph, [callOf(unrollRecurrent), ...course.loss], { seed });
+  const parameters = o.parameters === undefined ? {} : { parameters: [...o.parameters, ...(course.parameters?.(graph) ?? [])] };
+  const frozen = [...(o.frozen ?? []), ...(course.frozen ?? [])];
+  await runPipeline(graph, [callOf(autodiff, { batch_norm: o.batch_norm, frozen, ...parameters })]);
   const initial = new Map(initialStates(graph).map((s) => [s.name, s.tensor]));
   const given = Object.keys(optimizer).flatMap((k) => (o[k as keyof CourseOptions] === undefined ? [] : [[k, o[k as keyof CourseOptions]]]));
   await runPipeline(graph, [callOf(applyOptimizer, { kind: o.optimizer, ...Object.fromEntries(given) })]);
@@ -123,7 +129,7 @@ export async function runCourse(
       workers: o.workers,
       checkpoint: o.checkpoint,
       checkpointEvery: o.checkpoint_every,
-      seed: Math.floor(random() * 2 ** 31),
+      seed,
     },
     deploy: (states) => course.deploy(states),
     progress,

@@ -3,6 +3,8 @@ import type { PassDefinition } from "../../compiler/core/index.js";
 import { addLoss } from "./add-loss.js";
 import { applyOptimizer } from "./apply-optimizer.js";
 import { autodiff } from "./autodiff.js";
+import { distill } from "./distill.js";
+import { distillLoss } from "./distill-loss.js";
 import { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
 import { train } from "./train.js";
 import { unrollRecurrent } from "./unroll-recurrent.js";
@@ -11,6 +13,8 @@ import { untieVectors } from "./untie-vectors.js";
 export { addLoss } from "./add-loss.js";
 export { applyOptimizer, initialStates, optimizerOptions, statesOf } from "./apply-optimizer.js";
 export { autodiff, gradientName, nextName } from "./autodiff.js";
+export { distill } from "./distill.js";
+export { distillLoss } from "./distill-loss.js";
 export { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
 export { differentiable } from "./gradients/index.js";
 export { train } from "./train.js";
@@ -19,7 +23,9 @@ export { untieVectors } from "./untie-vectors.js";
 
 export const trainPasses = [
   train,
+  distill,
   addLoss,
+  distillLoss,
   unrollRecurrent,
   untieVectors,
   autodiff,

@@ -15,7 +15,7 @@ import {
   toBytes,
   toNumbers,
 } from "../../core/index.js";
-import type { Dataset } from "../data/index.js";
+import { contentKey, type Dataset } from "../data/index.js";
 import { nativeExecutor } from "../engine/native.js";
 import { evaluate } from "../evaluate.js";
 import { bindData } from "../feeds.js";
@@ -59,7 +59,7 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
   const total = s.steps ?? s.epochs * perEpoch;
   const course: Course = { total, perEpoch, batch, every: s.evaluateEvery > 0 ? s.evaluateEvery : perEpoch };
   const path = s.checkpoint === "" ? null : resolve(o.out, s.checkpoint);
-  const key = keyOf(task, data, validation);
+  const key = await keyOf(task, data, validation);
   const found = path === null ? null : readCheckpoint(path);
   const from = found?.key === key ? found : null;
   const { session } = await compileTraining(task.graph, from?.states ?? task.initial, { threads: o.threads });
@@ -117,11 +117,11 @@ const copyOf = (states: ReadonlyMap<string, Tensor>): Map<string, Tensor> =>
   new Map([...states].map(([n, t]) => [n, { ...t, data: (t.data as Float32Array).slice() }]));
 
 /** Everything that the course depends on. */
-function keyOf(task: TrainingTask, data: Dataset, validation: Dataset | null): string {
+async function keyOf(task: TrainingTask, data: Dataset, validation: Dataset | null): Promise<string> {
   const { checkpoint: _, checkpointEvery: __, workers: ___, ...settings } = task.settings;
   const h = createHash("sha256").update(hashGraph(task.graph, { names: true }));
   for (const [name, t] of task.initial) h.update(name).update(toBytes(t));
-  const sets = [data, validation].map((d) => (d === null ? null : [d.name, d.size, d.shapes]));
+  const sets = await Promise.all([data, validation].map(async (d) => (d === null ? null : [d.name, d.shapes, await contentKey(d)])));
   return h.update(JSON.stringify([settings, sets])).digest("hex");
 }
 

@@ -39,11 +39,15 @@ export const codes4 = {
   },
   CEC4016: {
     title: "Training needs data and an engine",
-    text: "`train` runs in `cec build`, on the data sets that the plan declares and in the native engine.",
+    text: "`train` and `distill` run in `cec build`, on the data sets that the plan declares and in the native engine.",
   },
   CEC4017: {
     title: "Training diverged",
     text: "The loss became NaN or infinite, or grew beyond any use. The message names the step and the first op whose result is not finite. Use a smaller learning rate, a warm-up, or `clip_norm`; look for zeros under a division or a logarithm.",
+  },
+  CEC4030: {
+    title: "Teacher does not fit the student",
+    text: "`distill` runs both on the same samples: the teacher takes the student's inputs and gives logits of the same classes, and paired hidden tensors have one height and width.",
   },
   CEC4012: { title: "No patch is at fault", text: "The bisection needs a pipeline whose result is bad and whose source is good." },
   CEC4020: {

@@ -160,6 +160,7 @@ export async function searchInt8(input: SearchInput): Promise<Search> {
     if (options["rounding"] === undefined) await vary(others(["adaround", "gptq"] as const, first.rounding).map((rounding) => ({ rounding })));
     if (options["tune"] === undefined) await vary([{ tune: !first.tune }]);
     if (options["align"] === undefined) await vary([{ align: !first.align }]);
+    if (options["equalize"] === undefined) await vary([{ equalize: !first.equalize }]);
     // The range of one value at a time, by what it does to the outputs.
     const chosen = best.settings.range ?? first.range;
     for (const name of over() ? [] : await observedValues(prepared)) {

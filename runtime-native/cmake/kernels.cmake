@@ -28,8 +28,7 @@ set(CEC_KERNEL_AVX512
   ${CEC_KERNELS_SRC}/quantize_8bit/avx512.cc
   ${CEC_KERNELS_SRC}/conv_wgrad_f32/avx512.cc
   ${CEC_KERNELS_SRC}/batch_norm_f32/avx512.cc
-  ${CEC_KERNELS_SRC}/training_f32/avx512.cc
-  ${CEC_KERNELS_SRC}/half_f32/avx512.cc)
+  ${CEC_KERNELS_SRC}/training_f32/avx512.cc)
 set(CEC_KERNEL_AVX512VNNI
   ${CEC_KERNELS_SRC}/gemm_u8s8_s32/avx512vnni.cc)
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { definePass, fail, i64, type Op, sameDim, type Value } from "../../compiler/core/index.js";
+import { LOSS_SCALE } from "./autodiff.js";
 
 /** Kinds that move elements: what they give is rounded already. */
 const moves: ReadonlySet<string> = new Set(
@@ -23,7 +24,9 @@ export const halfPrecision = definePass({
   statistics: { kept: "activations kept as f16", rounded: "gradients rounded through f16" },
   run({ graph, rewrite, count }) {
     const loss = graph.outputs.find((o) => o.name === "loss")?.value.producer;
-    if (loss == null) return fail("CEC4015", { message: 'the graph has no output "loss"', help: "put `add_loss` and `autodiff` before" });
+    const scale = graph.inputs.find((v) => v.name === LOSS_SCALE);
+    if (loss == null || scale === undefined)
+      return fail("CEC4015", { message: "the graph has no scaled loss", help: "put `add_loss` and `autodiff { scaled: true }` before" });
     const ops = [...graph.ops];
     const place = new Map(ops.map((op, i) => [op, i]));
     const end = place.get(loss) as number;
@@ -37,14 +40,18 @@ export const halfPrecision = definePass({
       v.type.shape !== null &&
       v.type.shape.length > 1 &&
       (v.type.shape.some((d) => typeof d !== "number") || (batch !== undefined && sameDim(v.type.shape[0] as number, batch)));
+    // Gradients are what depends on the scale.
+    const gradients = new Set<Value>([scale]);
+    for (const op of ops) if (op.inputs.some((v) => v !== null && gradients.has(v))) for (const v of op.outputs) gradients.add(v);
     const counts: Value[] = [];
     for (const [i, op] of ops.entries()) {
       if (op.kind === "constant") continue;
       const next = ops[i + 1] ?? null;
       for (const v of op.outputs.filter(isActivation)) {
         const later = graph.users(v).filter((user) => (place.get(user) ?? 0) > end);
-        if (i <= end && later.length > 0) keep(v, next, later);
-        else if (i > end && !moves.has(op.kind) && graph.users(v).length > 0) round(v, next);
+        if (gradients.has(v)) {
+          if (!moves.has(op.kind) && graph.users(v).length > 0) round(v, next);
+        } else if (i <= end && later.length > 0) keep(v, next, later);
       }
     }
     if (counts.length > 0)

@@ -31,6 +31,8 @@ export interface TrainerOptions {
   /** Folder of checkpoints. */
   readonly out: string;
   readonly threads: number;
+  /** Called when training begins: `signal` ends it with a checkpoint; `done` is called at its end. */
+  readonly interruptible?: () => { readonly signal: AbortSignal; done(): void };
 }
 
 const CHECKPOINT_MS = 30_000;
@@ -83,9 +85,10 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
       writeCheckpoint(path, { key, step, done, best, loss, firstLoss, skipped, underflow, states: session.states, bestStates } satisfies Checkpoint);
     saved = performance.now();
   };
+  const stop = o.interruptible?.();
   try {
     while (step < total && !stopped) {
-      if (task.signal?.aborted) {
+      if (task.signal?.aborted || stop?.signal.aborted) {
         save(false);
         fail("CEC1005", { message: `training was interrupted after step ${step}`, help: "the same command goes on from there" });
       }
@@ -123,6 +126,7 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
     const scaling = scaled ? { scale: scaleOf(session.states), skipped, underflow: underflow / Math.max(1, step - skipped) } : null;
     return { states: trained, steps: step, loss, top1: best?.top1 ?? null, bestStep: best?.step ?? step, scaling };
   } finally {
+    stop?.done();
     await loader.close();
     session.dispose();
   }

@@ -10,12 +10,15 @@ import {
   num,
   type Op,
   suggest,
+  tensorType,
   type Value,
 } from "../../compiler/core/index.js";
 import { emitter, type GradientContext, rejectGradient, sumTo, typeOf } from "./gradients/context.js";
 import { gradientOf } from "./gradients/index.js";
 import { frozenConstants, parametersOf } from "./parameters.js";
 
+/** Name of the input that the loss is multiplied by. */
+export const LOSS_SCALE = "loss_scale";
 /** Name of the output that holds the gradient of a parameter. */
 export const gradientName = (parameter: string): string => `grad.${parameter}`;
 /** Name of the output that holds the next value of a state: a parameter, a velocity, a running mean. */
@@ -39,6 +42,10 @@ export const autodiff = definePass({
     .object({
       loss: z.string().default("loss").describe("output with a single element that is to become small"),
       parameters: z.array(z.string()).optional().describe("names of the constants to train, `*` stands for any text; default: all weights"),
+      scaled: z
+        .boolean()
+        .default(false)
+        .describe("an input `loss_scale` multiplies the loss before its gradient is taken; `apply_optimizer` divides by it again"),
       frozen: z
         .array(z.string())
         .default([])
@@ -68,7 +75,12 @@ export const autodiff = definePass({
     const before = forward.length;
     rewrite.patch(null, `gradient of the loss %${loss.name}`, (edit) => {
       const { elem, shape } = typeOf(loss);
-      gradients.set(loss, edit.constant(`${loss.name}.seed`, fromNumbers(elem, shape as readonly number[], [1])));
+      gradients.set(
+        loss,
+        options.scaled
+          ? edit.addInput(LOSS_SCALE, tensorType(elem, shape))
+          : edit.constant(`${loss.name}.seed`, fromNumbers(elem, shape as readonly number[], [1])),
+      );
     });
     for (const op of forward.reverse()) {
       if (op.kind === "constant" || !op.outputs.some((v) => gradients.has(v)) || !op.inputs.some((v) => v !== null && active.has(v))) continue;

@@ -5,6 +5,7 @@ import {
   constantTensor,
   dataOption,
   fail,
+  fromNumbers,
   type Graph,
   type PassCall,
   type PassContext,
@@ -15,7 +16,7 @@ import {
   type Value,
 } from "../../compiler/core/index.js";
 import { applyOptimizer, initialStates, optimizerOptions } from "./apply-optimizer.js";
-import { autodiff } from "./autodiff.js";
+import { autodiff, LOSS_SCALE } from "./autodiff.js";
 import { unrollRecurrent } from "./unroll-recurrent.js";
 
 const { kind: optimizerKind, ...optimizer } = optimizerOptions;
@@ -41,6 +42,17 @@ export const courseOptions = {
   milestones: z.array(z.number().min(0).max(1)).default([0.5, 0.75]).describe("parts of all steps"),
   gamma: z.number().positive().default(0.1).describe("factor of the rate at each milestone"),
   warmup: natural.default(0).describe("steps over which the rate rises from 0"),
+  precision: z
+    .enum(["f32", "f16"])
+    .default("f32")
+    .describe(
+      "`f16`: activations are kept as f16 for the gradient, and gradients of activations rounded through f16, with loss scaling; arithmetic and weights stay f32",
+    ),
+  loss_scale: z
+    .number()
+    .positive()
+    .default(65536)
+    .describe("f16: factor of the loss at the start; halved where a gradient overflows, and that step is skipped"),
   augment: z
     .object({
       crop: natural.default(0).describe("pixels of zero padding out of which a window is cut at random"),
@@ -103,8 +115,9 @@ export async function runCourse(
   await runPipeline(graph, [callOf(unrollRecurrent), ...course.loss], { seed });
   const parameters = o.parameters === undefined ? {} : { parameters: [...o.parameters, ...(course.parameters?.(graph) ?? [])] };
   const frozen = [...(o.frozen ?? []), ...(course.frozen ?? [])];
-  await runPipeline(graph, [callOf(autodiff, { batch_norm: o.batch_norm, frozen, ...parameters })]);
+  await runPipeline(graph, [callOf(autodiff, { batch_norm: o.batch_norm, frozen, scaled: o.precision === "f16", ...parameters })]);
   const initial = new Map(initialStates(graph).map((s) => [s.name, s.tensor]));
+  if (o.precision === "f16") initial.set(LOSS_SCALE, fromNumbers("f32", [], [o.loss_scale]));
   const given = Object.keys(optimizer).flatMap((k) => (o[k as keyof CourseOptions] === undefined ? [] : [[k, o[k as keyof CourseOptions]]]));
   await runPipeline(graph, [callOf(applyOptimizer, { kind: o.optimizer, ...Object.fromEntries(given) })]);
   return trainer.train({
@@ -123,6 +136,7 @@ export async function runCourse(
       gamma: o.gamma,
       warmup: o.warmup,
       augment: o.augment,
+      precision: o.precision,
       evaluateEvery: o.evaluate_every,
       patience: o.patience,
       keep: o.keep,
@@ -140,7 +154,15 @@ export async function runCourse(
 
 /** What a course came to, for the decision log. */
 export const describeOutcome = (o: TrainingOutcome): string =>
-  `${o.steps} steps, loss ${o.loss.toFixed(4)}${o.top1 === null ? "" : `, top1 ${o.top1.toFixed(2)} % at step ${o.bestStep}`}`;
+  [
+    `${o.steps} steps`,
+    `loss ${o.loss.toFixed(4)}`,
+    ...(o.top1 === null ? [] : [`top1 ${o.top1.toFixed(2)} % at step ${o.bestStep}`]),
+    ...(o.scaling === null ? [] : [describeScaling(o.scaling)]),
+  ].join(", ");
+
+const describeScaling = (s: NonNullable<TrainingOutcome["scaling"]>): string =>
+  `loss scale ${s.scale} at the end, ${s.skipped} step${s.skipped === 1 ? "" : "s"} skipped, ${(100 * s.underflow).toPrecision(2)} % of gradients became 0 in f16`;
 
 /** A copy of the model with other values of constants; names that it does not hold are left out. */
 export function withConstants(graph: Graph, states: ReadonlyMap<string, Tensor>): Graph {

@@ -30,7 +30,7 @@ export const distill = definePass({
   keeps: "lossy",
   options,
   positional: ["teacher"],
-  statistics: { steps: "steps run", parameters: "tensors trained", teacher: "ops of the teacher" },
+  statistics: { steps: "steps run", skipped: "of these, skipped for overflow", parameters: "tensors trained", teacher: "ops of the teacher" },
   async run(context) {
     const { graph, options: o, rewrite, count, decide, models } = context;
     if (models === null) return fail("CEC4016", { message: "`distill` was called without a teacher", help: "put it in a plan and run `cec build`" });
@@ -69,6 +69,7 @@ export const distill = definePass({
     });
     count("parameters", adoptConstants(graph, rewrite, outcome.states));
     count("steps", outcome.steps);
+    count("skipped", outcome.scaling?.skipped ?? 0);
     const first = graph.ops.find((op) => op.kind !== "constant");
     if (first !== undefined) decide(first, "distilled", describeOutcome(outcome), outcome.loss);
   },

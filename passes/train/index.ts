@@ -6,17 +6,19 @@ import { autodiff } from "./autodiff.js";
 import { distill } from "./distill.js";
 import { distillLoss } from "./distill-loss.js";
 import { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
+import { halfPrecision } from "./half-precision.js";
 import { train } from "./train.js";
 import { unrollRecurrent } from "./unroll-recurrent.js";
 import { untieVectors } from "./untie-vectors.js";
 
 export { addLoss } from "./add-loss.js";
 export { applyOptimizer, initialStates, optimizerOptions, statesOf } from "./apply-optimizer.js";
-export { autodiff, gradientName, nextName } from "./autodiff.js";
+export { autodiff, gradientName, LOSS_SCALE, nextName } from "./autodiff.js";
 export { distill } from "./distill.js";
 export { distillLoss } from "./distill-loss.js";
 export { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
 export { differentiable } from "./gradients/index.js";
+export { halfPrecision } from "./half-precision.js";
 export { train } from "./train.js";
 export { unrollRecurrent } from "./unroll-recurrent.js";
 export { untieVectors } from "./untie-vectors.js";
@@ -31,4 +33,5 @@ export const trainPasses = [
   autodiff,
   applyOptimizer,
   fuseBatchNormRelu,
+  halfPrecision,
 ] as unknown as readonly PassDefinition[];

@@ -58,8 +58,11 @@ export interface BuildOptions {
   readonly engine?: EngineName;
   readonly threads?: number;
   readonly signal?: AbortSignal | null;
-  /** Called when a search of the recipe `best` begins: `signal` ends it, and the build goes on with the best so far; `done` is called at its end. */
-  readonly searching?: () => { readonly signal: AbortSignal; done(): void };
+  /**
+   * Called when a search of the recipe `best` or a training begins; `done` is called at its end. `signal` ends a search, and the build goes on with the best so far;
+   * it ends a training with a checkpoint, and the build with CEC1005.
+   */
+  readonly interruptible?: () => { readonly signal: AbortSignal; done(): void };
   readonly onProgress?: (stage: string, fraction: number, what: string) => void;
   /** Time for each latency, per session. Default 500 ms. */
   readonly latencyBudgetMs?: number;
@@ -174,7 +177,12 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
     executor: engine.executor,
     calibration: calibration === null ? null : calibrationOf(calibration),
     models: modelSource(plan),
-    trainer: createTrainer({ source: (reference) => dataSource(file, reference), out: options.out, threads }),
+    trainer: createTrainer({
+      source: (reference) => dataSource(file, reference),
+      out: options.out,
+      threads,
+      ...(options.interruptible === undefined ? {} : { interruptible: options.interruptible }),
+    }),
     instruments: instruments(options, plan.seed),
     plugins: new Set(plan.steps.filter((s) => s.plugin !== undefined).map((s) => passOf(s.name, s.plugin).name)),
     signal,
@@ -279,7 +287,7 @@ async function settled(
   const at = calls.findIndex((c) => c.pass === passTable.get("quantize") && c.options["recipe"] === "best");
   const call = calls[at];
   if (call === undefined || data === null || data.size === 0) return { calls, search: null };
-  const stop = o.searching?.();
+  const stop = o.interruptible?.();
   const search = await searchInt8({
     graph: source,
     before: calls.slice(0, at),

@@ -15,11 +15,12 @@ export const trainingCleanup: readonly PassCall[] = ["fuse_batch_norm_relu", "ca
 export async function compileTraining(
   source: Graph,
   initial: ReadonlyMap<string, Tensor>,
-  options: { readonly threads?: number; readonly profile?: boolean } = {},
+  options: { readonly threads?: number; readonly profile?: boolean; readonly precision?: "f32" | "f16" } = {},
 ): Promise<{ readonly session: TrainingSession; readonly lowered: Graph }> {
   const graph = source.clone();
   const states = statesOf(graph);
-  await runPipeline(graph, [...trainingCleanup, ...lowerPipeline(graph.level)], { verify: "off" });
+  const half = options.precision === "f16" ? [call("half_precision")] : [];
+  await runPipeline(graph, [...trainingCleanup, ...lowerPipeline(graph.level), ...half], { verify: "off" });
   const session = createTrainingSession(
     serialize(graph),
     states.map((s) => ({ input: s.input, output: s.output, tensor: initial.get(s.input) ?? zerosOf(s.value.type) })),

@@ -5,7 +5,7 @@ import { type BuildOptions, build, choosePlan, jsonNumber } from "../../build/in
 import { reportTable } from "../../build/report.js";
 import { sweep, sweepTable, sweepValues } from "../../build/sweep.js";
 import { openPlan, throwErrors } from "../../language.js";
-import { searchStop } from "../interrupt.js";
+import { interruptible } from "../interrupt.js";
 import { type EngineOptions, engineOption, jsonOption, setOption, sweepOption, threadsOption, wholeNumber } from "../options.js";
 import { note, type Progress, print, printDiagnostics, progress, style } from "../output.js";
 
@@ -48,7 +48,7 @@ export function addBuild(program: Command): void {
         ...(o.dumpDir === undefined ? {} : { dumpDir: resolve(o.dumpDir) }),
         ...(o.stopAfterPatch === undefined ? {} : { stopAfterPatch: o.stopAfterPatch }),
         onProgress: bar.update,
-        searching: searchStop,
+        interruptible,
       };
       if (o.sweep !== undefined) return runSweep(path, o, options, bar);
       const file = await openPlan(path, o.set);

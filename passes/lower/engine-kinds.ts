@@ -103,6 +103,7 @@ const kinds: ReadonlyMap<string, ReadonlySet<ElementType>> = new Map([
     "train.layer_norm_backward",
     "train.relu_backward",
     "train.fake_quantize",
+    "train.fake_quantize_backward",
     "train.sgd",
     "train.adam",
   ),

@@ -3,7 +3,9 @@ import type { PassDefinition } from "../../compiler/core/index.js";
 import { addLoss } from "./add-loss.js";
 import { applyOptimizer } from "./apply-optimizer.js";
 import { autodiff } from "./autodiff.js";
+import { fakeQuantize } from "./fake-quantize.js";
 import { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
+import { qat, trainInt8 } from "./qat.js";
 import { train } from "./train.js";
 import { unrollRecurrent } from "./unroll-recurrent.js";
 import { untieVectors } from "./untie-vectors.js";
@@ -11,14 +13,19 @@ import { untieVectors } from "./untie-vectors.js";
 export { addLoss } from "./add-loss.js";
 export { applyOptimizer, initialStates, optimizerOptions, statesOf } from "./apply-optimizer.js";
 export { autodiff, gradientName, nextName } from "./autodiff.js";
+export { fakeQuantize } from "./fake-quantize.js";
 export { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
 export { differentiable } from "./gradients/index.js";
+export { qat, trainInt8 } from "./qat.js";
 export { train } from "./train.js";
 export { unrollRecurrent } from "./unroll-recurrent.js";
 export { untieVectors } from "./untie-vectors.js";
 
 export const trainPasses = [
   train,
+  qat,
+  fakeQuantize,
+  trainInt8,
   addLoss,
   unrollRecurrent,
   untieVectors,

@@ -77,8 +77,7 @@ export function activationsOf(graph: Graph, plan: SpecTable): Activations {
 }
 
 /** Products whose weights will be stored as integers. With `learned`, floors are those of learned steps. */
-export function layersOf(graph: Graph, plan: SpecTable, learned: boolean): Layer[] {
-  const activations = activationsOf(graph, plan);
+export function layersOf(plan: SpecTable, activations: Activations, learned: boolean): Layer[] {
   return [...plan].flatMap(([op, spec]): Layer[] => {
     const edge = spec.inputs[1];
     const weights = constantTensor(op.inputs[1] ?? null);
@@ -110,7 +109,7 @@ const keyOf = (op: Op): string => op.outputs[0]?.name ?? op.name;
 export function trainedSpecs(graph: Graph, edges: FakeEdges, states: ReadonlyMap<string, Tensor>): Map<Op, Json> {
   const plan = specsOf(graph);
   const activations = activationsOf(graph, plan);
-  const layers = new Map(layersOf(graph, plan, false).map((l) => [l.op, l]));
+  const layers = new Map(layersOf(plan, activations, false).map((l) => [l.op, l]));
   const values = (name: string): readonly number[] => Array.from(toNumbers(states.get(name) as Tensor));
   const stepOf = ({ name, floor }: Step): number[] => values(name).map((s, i) => Math.max(Math.fround(s), floor[i] as number));
   const renewed = new Map<Activation, Pick<FixedSpec, "scale" | "zeroPoint">>();

@@ -39,7 +39,7 @@ const definition = (found: (edges: FakeEdges) => void) =>
     run({ graph, options: o, rewrite, count }) {
       const plan = specsOf(graph);
       const activations = activationsOf(graph, plan);
-      const layers = layersOf(graph, plan, o.steps === "learned");
+      const layers = layersOf(plan, activations, o.steps === "learned");
       const places = [...quantizedValues(graph, plan)].map(([v, q]) => ({ v, ...q, at: activations.of(v) }));
       for (const [op] of plan) rewrite.annotate(op, "quant", undefined, "rounded in float");
       const first = graph.ops.find((op) => op.kind !== "constant") ?? null;
@@ -186,7 +186,7 @@ function round(
   axis: number | null,
 ): Value {
   const attrs = { q_min: low, q_max: high, lsq_gradient_scale: gradient, ...(axis === null ? {} : { axis }) };
-  return edit.insert("train.fake_quantize", [x, scale, zero], { attrs, outputNames: [`${x.name}.rounded`] }).outputs[0] as Value;
+  return edit.insert("train.fake_quantize", zero === null ? [x, scale] : [x, scale, zero], { attrs, outputNames: [`${x.name}.rounded`] }).outputs[0] as Value;
 }
 
 /** `rate` while ranges are observed, then 0. The trainer feeds `progress`, the part of the training that is done. */

@@ -32,7 +32,9 @@ export const materializeQdq = definePass({
       pack: z
         .boolean()
         .default(true)
-        .describe("store weights of at most 4 bits as i4, with a Cast to i8 behind them: runtimes cast when they load the model, and run their INT8 kernels"),
+        .describe(
+          "store weights of at most 4 bits as i4, with a Cast to i8 behind them: runtimes cast when they load the model, and run their INT8 kernels",
+        ),
     })
     .strict(),
   statistics: {

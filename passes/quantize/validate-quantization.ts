@@ -43,7 +43,10 @@ export const validateQuantization = definePass({
         if (edge.scale.some((s) => !(s > 0 && Number.isFinite(s))))
           report(`${place} has a scale that is no positive number`, `scales are ${edge.scale.slice(0, 4).join(", ")}`);
         if (edge.zeroPoint.some((v) => !Number.isInteger(v) || v < low || v > high))
-          report(`${place} has a zero point outside ${edge.bits === undefined ? edge.type : `the ${edge.bits} bits of its integers`}`, `zero points are ${edge.zeroPoint.slice(0, 4).join(", ")}`);
+          report(
+            `${place} has a zero point outside ${edge.bits === undefined ? edge.type : `the ${edge.bits} bits of its integers`}`,
+            `zero points are ${edge.zeroPoint.slice(0, 4).join(", ")}`,
+          );
         if (options.profile === "tensorrt" && (edge.type !== "i8" || edge.zeroPoint.some((v) => v !== 0)))
           report(`${place} is ${edge.type} with zero point ${edge.zeroPoint[0]}`, "TensorRT takes symmetric INT8 only");
       };

@@ -4,7 +4,7 @@ import { isWeight, quantizedValues, quantizingAnchor, specsOf } from "../quantiz
 import { type EdgeSpec, type FixedSpec, integersOf } from "../quantize/spec.js";
 import { storedRange } from "../quantize/weights.js";
 import { nextName } from "./autodiff.js";
-import { type Activation, activationsOf, BIAS_RANGE, type FakeEdges, layersOf, LEAST_STEP, type Layer, type Step } from "./fake-edges.js";
+import { type Activation, activationsOf, BIAS_RANGE, type FakeEdges, type Layer, LEAST_STEP, layersOf, type Step } from "./fake-edges.js";
 
 const options = z
   .object({
@@ -186,7 +186,8 @@ function round(
   axis: number | null,
 ): Value {
   const attrs = { q_min: low, q_max: high, lsq_gradient_scale: gradient, ...(axis === null ? {} : { axis }) };
-  return edit.insert("train.fake_quantize", zero === null ? [x, scale] : [x, scale, zero], { attrs, outputNames: [`${x.name}.rounded`] }).outputs[0] as Value;
+  return edit.insert("train.fake_quantize", zero === null ? [x, scale] : [x, scale, zero], { attrs, outputNames: [`${x.name}.rounded`] })
+    .outputs[0] as Value;
 }
 
 /** `rate` while ranges are observed, then 0. The trainer feeds `progress`, the part of the training that is done. */

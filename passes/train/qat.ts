@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Json, type Op, type PassCall, definePass, runPipeline } from "../../compiler/core/index.js";
+import { definePass, type Json, type Op, type PassCall, runPipeline } from "../../compiler/core/index.js";
 import { dedupeConstants } from "../canonicalize/dedupe-constants.js";
 import { eliminateDeadCode } from "../canonicalize/eliminate-dead-code.js";
 import { foldBatchNorm } from "../canonicalize/fold-batch-norm.js";
@@ -23,6 +23,7 @@ const trainingOptions = {
   ...courseOptions,
   epochs: courseOptions.epochs.removeDefault().default(2),
   rate: courseOptions.rate.removeDefault().default(0.005),
+  checkpoint: courseOptions.checkpoint.removeDefault().default("qat.ckpt"),
   decay: courseOptions.decay.removeDefault().default("matrices"),
   batch_norm: courseOptions.batch_norm
     .removeDefault()
@@ -136,16 +137,22 @@ export const qat = definePass({
   from: "float",
   to: "quantized",
   keeps: "lossy",
-  options: z
-    .object({ mode: z.enum(["int8"]).default("int8").describe("what is quantized"), ...trainingOptions, ...quantizationOptions })
-    .strict(),
+  options: z.object({ mode: z.enum(["int8"]).default("int8").describe("what is quantized"), ...trainingOptions, ...quantizationOptions }).strict(),
   positional: ["mode"],
   statistics: {},
   expand({ mode: _, ...o }) {
-    const { keep_float, placement, mixed_bits: mixed, ...given } = Object.fromEntries(
-      Object.keys(quantizationOptions).map((k) => [k, o[k as keyof typeof o]]),
-    ) as Pick<typeof o, keyof typeof quantizationOptions>;
-    const training = Object.fromEntries(Object.keys(trainingOptions).flatMap((k) => (o[k as keyof typeof o] === undefined ? [] : [[k, o[k as keyof typeof o]]])));
+    const {
+      keep_float,
+      placement,
+      mixed_bits: mixed,
+      ...given
+    } = Object.fromEntries(Object.keys(quantizationOptions).map((k) => [k, o[k as keyof typeof o]])) as Pick<
+      typeof o,
+      keyof typeof quantizationOptions
+    >;
+    const training = Object.fromEntries(
+      Object.keys(trainingOptions).flatMap((k) => (o[k as keyof typeof o] === undefined ? [] : [[k, o[k as keyof typeof o]]])),
+    );
     return [
       callOf(foldBatchNorm),
       callOf(untieVectors),

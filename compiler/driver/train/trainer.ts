@@ -129,7 +129,9 @@ function keyOf(task: TrainingTask, data: Dataset, validation: Dataset | null): s
 function dataInputs(graph: Graph): readonly { readonly name: string; readonly elem: Tensor["type"] }[] {
   const states = new Set(statesOf(graph).map((s) => s.input));
   return graph.inputs.flatMap((v) =>
-    states.has(v.name) || ["learning_rate", "step", "progress"].includes(v.name) || v.type.kind !== "tensor" ? [] : [{ name: v.name, elem: v.type.elem }],
+    states.has(v.name) || ["learning_rate", "step", "progress"].includes(v.name) || v.type.kind !== "tensor"
+      ? []
+      : [{ name: v.name, elem: v.type.elem }],
   );
 }
 

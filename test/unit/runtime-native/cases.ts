@@ -66,7 +66,12 @@ function training(): NativeCase[] {
     one("train.fake_quantize", [f(3, 4, 5), positive(4), tensor("f32", [4], [0, 1, -2, 3])], { q_min: -8, q_max: 7, axis: 1 }),
     one("train.fake_quantize", [f(2, 3), positive(3)], { q_min: -8, q_max: 7, axis: 1 }),
     ...[1, 2].map((outputs) => one("train.fake_quantize_backward", [f(3, 4, 5), f(3, 4, 5), scalar("f32", 0.25)], { q_min: -3, q_max: 4 }, outputs)),
-    one("train.fake_quantize_backward", [f(5, 4, 7), f(5, 4, 7), positive(4), tensor("f32", [4], [0, 1, -2, 3])], { q_min: -8, q_max: 7, axis: 1, lsq_gradient_scale: 0.5 }, 2),
+    one(
+      "train.fake_quantize_backward",
+      [f(5, 4, 7), f(5, 4, 7), positive(4), tensor("f32", [4], [0, 1, -2, 3])],
+      { q_min: -8, q_max: 7, axis: 1, lsq_gradient_scale: 0.5 },
+      2,
+    ),
     one("train.fake_quantize_backward", [f(2, 3), f(2, 3), positive(3)], { q_min: -1, q_max: 1, axis: 1 }, 2),
     one("train.fake_quantize_backward", [f(9000, 3), f(9000, 3), positive(1)], { q_min: 0, q_max: 15 }, 2),
     one("train.relu_backward", [f(5, 7), f(5, 7)]),

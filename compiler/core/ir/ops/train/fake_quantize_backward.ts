@@ -43,6 +43,13 @@ export const trainFakeQuantizeBackward = defineOp({
       if (inside) dx[i] = g[i] as number;
       ds[c]! += (g[i] as number) * (inside ? q - steps : (q + z < low ? low : high) - z);
     }
-    return [fromNumbers(x.type, x.dims, dx), fromNumbers(x.type, scale.dims, ds.map((e) => e * factor))].slice(0, op.outputs.length);
+    return [
+      fromNumbers(x.type, x.dims, dx),
+      fromNumbers(
+        x.type,
+        scale.dims,
+        ds.map((e) => e * factor),
+      ),
+    ].slice(0, op.outputs.length);
   },
 });

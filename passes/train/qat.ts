@@ -22,7 +22,7 @@ const { weights, weight_bits, activation_bits, ends_bits, activations, range, pe
 const trainingOptions = {
   ...courseOptions,
   epochs: courseOptions.epochs.removeDefault().default(2),
-  rate: courseOptions.rate.removeDefault().default(0.005),
+  rate: courseOptions.rate.removeDefault().default(0.001),
   checkpoint: courseOptions.checkpoint.removeDefault().default("qat.ckpt"),
   decay: courseOptions.decay.removeDefault().default("matrices"),
   batch_norm: courseOptions.batch_norm

@@ -60,13 +60,24 @@ const elementwise: ReadonlySet<string> = new Set([
   "less",
   "greater",
   "train.relu_backward",
+  "train.fake_quantize",
+  "train.fake_quantize_backward",
   "cpu.qadd",
   "cpu.qmul",
   "cpu.requantize",
   "cpu.lut",
 ]);
 /** Operands beyond the first that are parameters, not data. */
-const parameters: Readonly<Record<string, readonly number[]>> = { clip: [1, 2], "cpu.lut": [1], quantize_linear: [1, 2], dequantize_linear: [1, 2] };
+const parameters: Readonly<Record<string, readonly number[]>> = {
+  clip: [1, 2],
+  "cpu.lut": [1],
+  quantize_linear: [1, 2],
+  dequantize_linear: [1, 2],
+  "train.fake_quantize": [1, 2],
+  "train.fake_quantize_backward": [2, 3],
+};
+/** Kinds whose other results are no images. */
+const oneImage: ReadonlySet<string> = new Set(["train.fake_quantize_backward"]);
 
 /**
  * Moves channels-first transposes down through ops that do not care for the order (element-wise ops, concat, pad, slice, quantization), so that they meet the
@@ -85,12 +96,15 @@ export const assignLayout = definePass({
       if (!graph.ops.includes(op)) continue;
       if (op.kind.startsWith("reduce_") && reduceImages(op)) continue;
       if ((op.kind === "flatten" || op.kind === "reshape" || op.kind === "squeeze") && flattenPooled(op)) continue;
-      if (!op.inputs.some((v) => isPerm(v?.producer, TO_NCHW)) || op.outputs.length !== 1 || shapeOf(op.outputs[0])?.length !== 4) continue;
+      if (!op.inputs.some((v) => isPerm(v?.producer, TO_NCHW)) || shapeOf(op.outputs[0])?.length !== 4) continue;
+      if (op.outputs.length !== 1 && !oneImage.has(op.kind)) continue;
       const plan = planFor(op);
       if (plan === null) continue;
       rewrite.patch(op, `${op.kind} runs channels last`, (edit) => {
-        const moved = edit.insert(op.kind, plan.inputs(edit), { attrs: plan.attrs, name: op.name });
-        edit.replaceAllUses(op.outputs[0] as Value, channelsFirst(edit, moved.outputs[0] as Value));
+        const moved = edit.insert(op.kind, plan.inputs(edit), { attrs: plan.attrs, outputs: op.outputs.length, name: op.name });
+        op.outputs.forEach((v, i) => {
+          edit.replaceAllUses(v, i === 0 ? channelsFirst(edit, moved.outputs[0] as Value) : (moved.outputs[i] as Value));
+        });
         edit.eraseDead(op);
       });
       count("moved");
@@ -145,7 +159,8 @@ function planFor(op: Op): Plan | null {
   const keep = parameters[op.kind] ?? [];
   if (elementwise.has(op.kind)) {
     const indices = all.filter((i) => !keep.includes(i));
-    return indices.every((i) => movable(op.inputs[i] ?? null)) ? { inputs: data(indices), attrs: op.attrs } : null;
+    const attrs = op.attrs["axis"] === undefined ? op.attrs : { ...op.attrs, axis: moveAxis(num(op, "axis", 0)) };
+    return indices.every((i) => movable(op.inputs[i] ?? null)) ? { inputs: data(indices), attrs } : null;
   }
   switch (op.kind) {
     case "quantize_linear":

@@ -1,5 +1,6 @@
 /** Which ops the native engine runs: the one table that the driver asks before it chooses an engine. Contract: runtime-native/README.md. */
 import { constantTensor, type ElementType, type Graph, type Op, toNumbers } from "../../compiler/core/index.js";
+import { storedIntegers } from "./qdq.js";
 
 const numbers: ReadonlySet<ElementType> = new Set<ElementType>(["f32", "f64", "i64", "i32", "i16", "i8", "u64", "u32", "u16", "u8", "bool"]);
 const floats: ReadonlySet<ElementType> = new Set<ElementType>(["f32"]);
@@ -103,6 +104,7 @@ const kinds: ReadonlyMap<string, ReadonlySet<ElementType>> = new Map([
     "train.relu_backward",
     "train.round_half",
     "train.fake_quantize",
+    "train.fake_quantize_backward",
     "train.sgd",
     "train.adam",
   ),
@@ -152,6 +154,8 @@ export function unsupportedReason(op: Op): string | null {
   const first = op.kind === "where" ? op.inputs[1] : op.inputs[0];
   if (first == null) return null;
   if (first.type.kind !== "tensor") return "the type of its operand is not known";
+  // Weights of 4 bits are widened before the program is written.
+  if (op.kind === "cast" && storedIntegers(op.outputs[0]) !== null) return null;
   if ((first.type.shape?.length ?? 0) > 8) return "tensors have at most 8 axes";
   if (!types.has(first.type.elem)) return `it runs on ${[...types].join(", ")}, not on ${first.type.elem}`;
   const y = op.outputs[0]?.type;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { constantTensor, definePass, opDefinition, type Value } from "../../compiler/core/index.js";
+import { storedIntegers } from "./qdq.js";
 
 /**
  * Computes weights that are stored in integers and used in float (weight-only quantization): once at lowering, instead of in each run. What an integer op
@@ -15,7 +16,7 @@ export const foldWeights = definePass({
   statistics: { folded: "constants dequantized" },
   run({ graph, rewrite, count }) {
     for (const op of graph.opsOf("dequantize_linear")) {
-      const inputs = op.inputs.map((v) => (v === null ? null : constantTensor(v)));
+      const inputs = op.inputs.map((v, i) => (v === null ? null : i === 0 ? storedIntegers(v) : constantTensor(v)));
       const value = op.outputs[0] as Value;
       if (inputs.some((t, i) => t === null && op.inputs[i] !== null) || graph.isOutput(value)) continue;
       const [tensor] = opDefinition("dequantize_linear")?.evaluate?.(op, inputs) ?? [];

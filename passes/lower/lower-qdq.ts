@@ -54,9 +54,9 @@ const tables: ReadonlySet<string> = new Set([
   "erf",
 ]);
 
-/** Integer limits of a fused activation in the output's steps. */
+/** Integer limits of the result: of a fused activation in its steps, within those of its bits. */
 function limits(op: Op, y: Quantized): { readonly q_min: number; readonly q_max: number } {
-  const [low, high] = integerRange(y.type);
+  const [low, high] = y.limits ?? integerRange(y.type);
   const at = (v: number): number => Math.min(high, Math.max(low, roundHalfEven(Math.fround(Math.fround(v) / Math.fround(y.scale))) + y.zeroPoint));
   const { activation } = op.attrs;
   if (activation === "relu") return { q_min: at(0), q_max: high };
@@ -140,7 +140,7 @@ export const lowerQdq = definePass({
       const x = dequantized(op.inputs[0]);
       if (x === null || quantizedWeights(op.inputs[1]) === null) return false;
       if (op.inputs[3] != null) return "it has a residual operand";
-      return lower(op, x, quantizedBy(graph, op.outputs[0]));
+      return lower(op, x, quantizedBy(graph, op.outputs[0], true));
     }
 
     /** Shared end of products: integer attributes with a quantized result, or f32 with the activation in float. */
@@ -220,7 +220,7 @@ export const lowerQdq = definePass({
 
     function binary(op: Op): boolean | string {
       const [a, b] = op.inputs.map((v) => dequantized(v));
-      const y = quantizedBy(graph, op.outputs[0]);
+      const y = quantizedBy(graph, op.outputs[0], true);
       if (a == null || b == null || y === null) return false;
       return replaceQuantized(op, y, `${op.kind} "${op.name}" on integers`, (edit) => {
         const attrs = { a_scale: a.scale, a_zp: a.zeroPoint, b_scale: b.scale, b_zp: b.zeroPoint, ...resultAttrs(y), ...limits(op, y) };
@@ -280,7 +280,7 @@ export const lowerQdq = definePass({
     function clamp(op: Op): boolean {
       const x = dequantized(op.inputs[0]);
       if (x === null) return false;
-      const y = op.kind === "quantize_linear" ? pairOf(op) : quantizedBy(graph, op.outputs[0]);
+      const y = op.kind === "quantize_linear" ? pairOf(op) : quantizedBy(graph, op.outputs[0], true);
       if (y === null) return false;
       const bounds = boundsOf(op);
       if (bounds === null) return false;

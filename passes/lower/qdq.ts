@@ -17,6 +17,16 @@ export interface Quantized {
   readonly type: ElementType;
   readonly scale: number;
   readonly zeroPoint: number;
+  /** Where fewer bits are used: least and greatest integer, to which a clip behind the quantization holds it. */
+  readonly limits?: readonly [number, number];
+}
+
+/** A clip of stored integers, the only reader of `q`, by constants. */
+function clipBehind(graph: Graph, q: Value): { readonly op: Op; readonly limits: readonly [number, number] } | null {
+  const op = graph.onlyUser(q);
+  if (op?.kind !== "clip" || op.inputs[0] !== q || op.inputs[1] == null || op.inputs[2] == null) return null;
+  const [low, high] = [single(op.inputs[1]), single(op.inputs[2])];
+  return low === null || high === null || low > high ? null : { op, limits: [low, high] };
 }
 
 const single = (v: Value | null | undefined): number | null => {
@@ -37,15 +47,18 @@ export function dequantized(v: Value | null | undefined): Quantized | null {
   return type === null || scale === null || zeroPoint === null ? null : { value: op.inputs[0], type, scale, zeroPoint };
 }
 
-/** The quantization that takes the value, when it is the only reader. */
-export function quantizedBy(graph: Graph, v: Value | undefined): (Quantized & { readonly op: Op }) | null {
+/** The quantization that takes the value, when it is the only reader; with `clipped`, up to the clip behind it. */
+export function quantizedBy(graph: Graph, v: Value | undefined, clipped = false): (Quantized & { readonly op: Op }) | null {
   const op = v === undefined ? null : graph.onlyUser(v);
   if (op?.kind !== "quantize_linear" || op.inputs[0] !== v) return null;
   const y = op.outputs[0] as Value;
   const type = eightBit(y);
   const scale = single(op.inputs[1]);
   const zeroPoint = op.inputs[2] == null ? 0 : single(op.inputs[2]);
-  return type === null || scale === null || zeroPoint === null ? null : { op, value: y, type, scale, zeroPoint };
+  if (type === null || scale === null || zeroPoint === null) return null;
+  const clip = clipped ? clipBehind(graph, y) : null;
+  if (clip === null) return { op, value: y, type, scale, zeroPoint };
+  return { op: clip.op, value: clip.op.outputs[0] as Value, type, scale, zeroPoint, limits: clip.limits };
 }
 
 /** Constant weights behind a dequantization: symmetric i8, one scale or one per slice of `axis`. */
@@ -55,10 +68,18 @@ export interface QuantizedWeights {
   readonly axis: number | null;
 }
 
+/** Integers that are stored: a constant, or one of fewer bits behind the cast that widens it. */
+export function storedIntegers(v: Value | null | undefined): Tensor | null {
+  const cast = v?.producer;
+  if (cast?.kind !== "cast" || v?.type.kind !== "tensor" || v.type.elem !== "i8") return constantTensor(v);
+  const packed = constantTensor(cast.inputs[0]);
+  return packed?.type === "i4" ? fromNumbers("i8", packed.dims, toNumbers(packed)) : null;
+}
+
 export function quantizedWeights(v: Value | null | undefined): QuantizedWeights | null {
   const op = v?.producer;
   if (op?.kind !== "dequantize_linear") return null;
-  const data = constantTensor(op.inputs[0]);
+  const data = storedIntegers(op.inputs[0]);
   const scale = constantTensor(op.inputs[1]);
   const zero = op.inputs[2] == null ? null : constantTensor(op.inputs[2]);
   if (data === null || scale === null || scale.dims.length > 1 || num(op, "block_size", 0) > 0) return null;

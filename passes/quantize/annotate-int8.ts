@@ -10,9 +10,11 @@ import {
   toNumbers,
   type Value,
 } from "../../compiler/core/index.js";
+import { endsOf } from "./ends.js";
 import { globPattern, int8Options, matcher, type Override } from "./options.js";
 import { type Rule, ruleOf } from "./rules.js";
-import type { EdgeSpec, FixedSpec, ObservedSpec, OpSpec } from "./spec.js";
+import { shareParameters } from "./sharing.js";
+import { type EdgeSpec, type FixedSpec, type ObservedSpec, type OpSpec, withBits } from "./spec.js";
 import { clippedScales, weightScales } from "./weights.js";
 
 const options = z.object(int8Options).strict();
@@ -41,7 +43,9 @@ export const annotateInt8 = definePass({
       count("float");
       decide(op, "float", reason);
     });
-    const groups = shareParameters(graph, chosen);
+    const groups = shareParameters(graph, (op) => chosen.get(op)?.kind);
+    const ends = endsOf(graph, (op) => chosen.get(op)?.kind === "weighted");
+    const endValues = new Set(ends.values.map(groups.root));
     const floatEdges = o.profile === "tensorrt" ? residualEdges(graph, chosen) : new Set<string>();
     const specOf = (v: Value): EdgeSpec | null => {
       const root = groups.root(v);
@@ -52,8 +56,10 @@ export const annotateInt8 = definePass({
       if (isConstant(root)) return constantSpec(root, o, settings.of(names));
       if (root !== v) return { kind: "sharedWith", value: root.name };
       // Settings for any of the values that share a range are settings for the range.
-      return observedSpec(o, settings.of(names));
+      return observedSpec(o, settings.of(names), endValues.has(root) ? Math.max(o.ends_bits, o.activation_bits) : o.activation_bits);
     };
+    const weightBits = (op: Op, own: Override): number =>
+      own.weight_bits ?? (ends.ops.has(op) ? Math.max(o.ends_bits, o.weight_bits) : o.weight_bits);
     for (const op of graph.ops) {
       const rule = chosen.get(op);
       if (rule === undefined) {
@@ -69,7 +75,7 @@ export const annotateInt8 = definePass({
       if (rule.kind === "weighted") {
         const w = constantTensor(op.inputs[1]);
         if (w === null) continue;
-        inputs[1] = weightSpec(op, w, own.weights ?? o.weights, own.weight_bits ?? o.weight_bits, o.weight_range);
+        inputs[1] = weightSpec(op, w, own.weights ?? o.weights, weightBits(op, own), o.weight_range);
         if (op.inputs[2] != null && o.profile !== "tensorrt")
           inputs[2] = { kind: "derivedFrom", from: [(op.inputs[0] as Value).name, (op.inputs[1] as Value).name] };
       }
@@ -116,7 +122,7 @@ function weightSpec(op: Op, w: Tensor, granularity: "per_channel" | "per_tensor"
   const grouped = op.kind === "conv_transpose" && (op.attrs["group"] ?? 1) !== 1;
   const axis = rule.kind === "weighted" && granularity === "per_channel" && !grouped ? rule.weightAxis(op.attrs, w.dims.length) : null;
   const scale = (range === "mse" ? clippedScales : weightScales)(w, axis, bits);
-  return { kind: "fixed", type: "i8", scale, zeroPoint: scale.map(() => 0), axis, ...(bits === 8 ? {} : { bits }) };
+  return { kind: "fixed", type: "i8", scale, zeroPoint: scale.map(() => 0), axis, ...withBits(bits) };
 }
 
 /** Values of the result along the axis of the output channels. */
@@ -134,7 +140,7 @@ const describe = (rule: Rule, spec: OpSpec): string => {
       : rule.kind === "joined"
         ? "operands and result share one range"
         : "operands and result are observed";
-  return `weights i8, ${w.axis === null ? "one scale" : `${w.scale.length} scales along axis ${w.axis}`}${spec.outputs[0] === null ? ", result in float" : ""}`;
+  return `weights ${w.bits === undefined ? "i8" : `of ${w.bits} bits`}, ${w.axis === null ? "one scale" : `${w.scale.length} scales along axis ${w.axis}`}${spec.outputs[0] === null ? ", result in float" : ""}`;
 };
 
 interface Settings {
@@ -157,7 +163,7 @@ function settingsFor(graph: Graph, o: Options, warn: (code: string, message: str
   };
 }
 
-const observedSpec = (o: Options, own: Override): ObservedSpec => {
+const observedSpec = (o: Options, own: Override, bits: number): ObservedSpec => {
   const activations = o.profile === "tensorrt" ? "symmetric" : (own.activations ?? o.activations);
   const range = own.range ?? o.range;
   return {
@@ -167,6 +173,7 @@ const observedSpec = (o: Options, own: Override): ObservedSpec => {
     scheme: activations === "asymmetric" ? "asymmetric" : "symmetric",
     range,
     ...(range === "percentile" ? { percentile: own.percentile ?? o.percentile } : {}),
+    ...withBits(own.activation_bits ?? bits),
   };
 };
 
@@ -280,28 +287,4 @@ function residualEdges(graph: Graph, chosen: ReadonlyMap<Op, Rule>): Set<string>
     out.add(resultKey((op.inputs[at] as Value).producer as Op));
   }
   return out;
-}
-
-/** Groups of values that share parameters: through ops that move elements, and across concat. The root is the value of widest range. */
-function shareParameters(graph: Graph, chosen: ReadonlyMap<Op, Rule>): { root(v: Value): Value; members(root: Value): readonly Value[] } {
-  const parent = new Map<Value, Value>();
-  const root = (v: Value): Value => {
-    let r = v;
-    while (parent.has(r)) r = parent.get(r) as Value;
-    return r;
-  };
-  const attach = (v: Value, to: Value): void => {
-    const [a, b] = [root(v), root(to)];
-    if (a !== b) parent.set(a, b);
-  };
-  for (const op of graph.ops) {
-    const rule = chosen.get(op);
-    const y = op.outputs[0] as Value;
-    if (rule?.kind === "shared" && op.inputs[0] != null) attach(y, op.inputs[0]);
-    // The joined result holds all operands' values: its range covers theirs.
-    else if (rule?.kind === "joined") for (const v of op.inputs) if (v !== null && !isConstant(v)) attach(v, y);
-  }
-  const groups = new Map<Value, Value[]>();
-  for (const v of parent.keys()) groups.set(root(v), [...(groups.get(root(v)) ?? []), v]);
-  return { root, members: (v) => [v, ...(groups.get(v) ?? [])] };
 }

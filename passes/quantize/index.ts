@@ -96,7 +96,7 @@ export const quantize = definePass({
       ...(bias === "none" ? [] : [call(correctBias, { method: bias, samples: recipe === "fast" ? 16 : 128 })]),
       // Every range is known now, and nothing has been changed yet.
       call(validateQuantization, { profile: o.profile }),
-      call(materializeQdq),
+      call(materializeQdq, { pack: o.profile === "cpu" }),
       ...tidy,
     ];
   },

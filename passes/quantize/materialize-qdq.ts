@@ -5,7 +5,6 @@ import {
   type Edit,
   f32,
   fromNumbers,
-  type Graph,
   type Op,
   type Tensor,
   tensor,
@@ -13,7 +12,8 @@ import {
   type Value,
   zeros,
 } from "../../compiler/core/index.js";
-import { type FixedSpec, readSpec } from "./spec.js";
+import { isWeight, quantizedValues, quantizingAnchor, type SpecTable, specsOf } from "./quantized-values.js";
+import { type FixedSpec, integersOf } from "./spec.js";
 import { quantizeBias, storedWeights, widenForBias } from "./weights.js";
 
 /**
@@ -27,20 +27,25 @@ export const materializeQdq = definePass({
   from: "annotated",
   to: "quantized",
   keeps: "lossy",
-  options: z.object({}).strict(),
+  options: z
+    .object({
+      pack: z
+        .boolean()
+        .default(true)
+        .describe(
+          "store weights of at most 4 bits as i4, with a Cast to i8 behind them: runtimes cast when they load the model, and run their INT8 kernels",
+        ),
+    })
+    .strict(),
   statistics: {
     activations: "values quantized",
-    weights: "weights stored as i8",
+    weights: "weights stored as integers",
+    packed: "weights stored as i4",
     biases: "biases stored as i32",
     widened: "channels whose weight scale was widened for the bias",
   },
-  run({ graph, rewrite, count, decide }) {
-    const plan = new Map(
-      [...graph.ops].flatMap((op): [Op, NonNullable<ReturnType<typeof readSpec>>][] => {
-        const spec = readSpec(op);
-        return spec === null ? [] : [[op, spec]];
-      }),
-    );
+  run({ graph, options, rewrite, count, decide }) {
+    const plan: SpecTable = specsOf(graph);
     // Annotations end here: what they said is in the graph.
     for (const [op] of plan) rewrite.annotate(op, "quant", undefined, "materialized");
     // Taken before weights get their pairs, whose results would look like activations.
@@ -62,6 +67,13 @@ export const materializeQdq = definePass({
     const scaleConstant = (edit: Edit, s: readonly number[], axis: number | null): Value => parameter(edit, f32(axis === null ? [] : [s.length], s));
     const zeroConstant = (edit: Edit, spec: FixedSpec): Value =>
       parameter(edit, fromNumbers(spec.type, spec.axis === null ? [] : [spec.zeroPoint.length], spec.zeroPoint));
+
+    /** Fewer than 8 bits: the integers are clipped, which is exact, and their type stays one that INT8 kernels take. */
+    const clipped = (edit: Edit, q: Value, { type, bits }: FixedSpec): Value => {
+      if (bits === undefined || bits === 8) return q;
+      const bounds = integersOf(type, bits).map((e) => parameter(edit, fromNumbers(type, [], [e])));
+      return edit.insert("clip", [q, ...bounds], { outputNames: [`${q.name}${bits}`] }).outputs[0] as Value;
+    };
 
     for (const [op, spec] of plan) {
       op.inputs.forEach((v, i) => {
@@ -98,8 +110,12 @@ export const materializeQdq = definePass({
           );
         }
       }
-      rewrite.patch(op, "weights stored as i8", (edit) => {
-        const q = edit.constant(`${w.name}.q`, storedWeights(graph, weights, edge, scale));
+      const packed = options.pack && (edge.bits ?? 8) <= 4;
+      rewrite.patch(op, `weights stored as ${packed ? "i4" : "i8"}`, (edit) => {
+        const integers = storedWeights(graph, weights, edge, scale);
+        const stored = edit.constant(`${w.name}.q`, packed ? { ...integers, type: "i4" } : integers);
+        const q = packed ? (edit.insert("cast", [stored], { attrs: { to: "i8" }, outputNames: [`${w.name}.i8`] }).outputs[0] as Value) : stored;
+        if (packed) count("packed");
         const zero = edit.constant(`${w.name}.zero`, zeros("i8", edge.axis === null ? [] : [scale.length]));
         const dq = edit.insert("dequantize_linear", [q, scaleConstant(edit, scale, edge.axis), zero], {
           attrs: edge.axis === null ? {} : { axis: edge.axis },
@@ -107,8 +123,8 @@ export const materializeQdq = definePass({
         });
         edit.setInput(op, 1, dq.outputs[0] as Value);
         if (w.producer !== null) edit.eraseDead(w.producer);
-        const integers = edge.integers === undefined ? null : graph.value(edge.integers)?.producer;
-        if (integers != null) edit.eraseDead(integers);
+        const given = edge.integers === undefined ? null : graph.value(edge.integers)?.producer;
+        if (given != null) edit.eraseDead(given);
         count("weights");
         if (bias === null || b == null || xScale === null) return;
         const s = scale.length === 1 && bias.length > 1 ? new Array<number>(1).fill(scale[0] as number) : scale;
@@ -139,7 +155,7 @@ export const materializeQdq = definePass({
 
     function quantizeConstant(op: Op, index: number, v: Value, edge: FixedSpec): void {
       const t = constantTensor(v) as Tensor;
-      const [low, high] = edge.type === "u8" ? [0, 255] : [-128, 127];
+      const [low, high] = integersOf(edge.type, edge.bits);
       const [s, z] = [edge.scale[0] as number, edge.zeroPoint[0] as number];
       rewrite.patch(op, "constant operand stored in 8 bits", (edit) => {
         const q = edit.constant(
@@ -160,19 +176,12 @@ export const materializeQdq = definePass({
 
     /** A pair behind the value; all readers where the producer gives INT8, else only the INT8 ops. */
     function quantizeActivation(v: Value, spec: FixedSpec, everywhere: boolean, readers: readonly Op[]): void {
-      const order = new Map(graph.ops.map((op, i) => [op, i]));
-      const users = everywhere ? graph.users(v) : [...readers];
-      // Behind the last op nothing stands to insert before: the producer is moved up again below.
-      const last = users.length === 0 && afterProducer(graph, v) === null;
-      const anchor =
-        users.reduce<Op | null>((a, u) => (a === null || (order.get(u) as number) < (order.get(a) as number) ? u : a), null) ??
-        afterProducer(graph, v) ??
-        v.producer;
+      const { users, anchor, last } = quantizingAnchor(graph, v, everywhere, readers);
       if (anchor === null) return;
       rewrite.patch(anchor, `%${v.name} stored as ${spec.type}`, (edit) => {
         const operands = [scaleConstant(edit, spec.scale, null), zeroConstant(edit, spec)];
         const q = edit.insert("quantize_linear", [v, ...operands], { outputNames: [`${v.name}.q`] });
-        const dq = edit.insert("dequantize_linear", [q.outputs[0] as Value, ...operands], { outputNames: [`${v.name}.dq`] });
+        const dq = edit.insert("dequantize_linear", [clipped(edit, q.outputs[0] as Value, spec), ...operands], { outputNames: [`${v.name}.dq`] });
         const y = dq.outputs[0] as Value;
         if (last && v.producer !== null) graph.moveBefore(v.producer, q);
         for (const user of users) user.inputs.forEach((u, i) => u === v && edit.setInput(user, i, y));
@@ -182,42 +191,3 @@ export const materializeQdq = definePass({
     }
   },
 });
-
-const isWeight = (op: Op, i: number): boolean => i === 1 && ["conv", "conv_transpose", "gemm", "matmul"].includes(op.kind);
-
-/** An op that comes later than the value's producer, as a place to insert before; `null` when the producer is the last op. */
-function afterProducer(graph: Graph, v: Value): Op | null {
-  const at = v.producer === null ? -1 : graph.ops.indexOf(v.producer);
-  return graph.ops[at + 1] ?? null;
-}
-
-interface QuantizedValue {
-  readonly spec: FixedSpec;
-  readonly everywhere: boolean;
-  readonly readers: Op[];
-}
-
-/** Values that are quantized, in graph order. */
-function quantizedValues(graph: Graph, plan: ReadonlyMap<Op, NonNullable<ReturnType<typeof readSpec>>>): Map<Value, QuantizedValue> {
-  const out = new Map<Value, QuantizedValue>();
-  for (const v of graph.inputs) collect(v, null);
-  for (const op of graph.ops)
-    op.outputs.forEach((v, i) => collect(v, plan.get(op)?.outputs[i]?.kind === "fixed" ? (plan.get(op)?.outputs[i] as FixedSpec) : null));
-
-  function collect(v: Value, produced: FixedSpec | null): void {
-    if (v.producer?.kind === "constant") return;
-    const readers = graph.users(v).filter((u) => u.inputs.some((w, i) => w === v && plan.get(u)?.inputs[i]?.kind === "fixed"));
-    const spec = produced ?? firstSpec(v, readers);
-    // A result that only float ops read is not stored, unless its producer needs that to run on integers.
-    if (spec === null) return;
-    out.set(v, { spec, everywhere: produced !== null, readers });
-  }
-  function firstSpec(v: Value, readers: readonly Op[]): FixedSpec | null {
-    for (const u of readers) {
-      const e = plan.get(u)?.inputs[u.inputs.indexOf(v)];
-      if (e?.kind === "fixed") return e;
-    }
-    return null;
-  }
-  return out;
-}

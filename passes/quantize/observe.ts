@@ -3,7 +3,7 @@ import { definePass, fail, type Graph, type Json, type Op, type TensorStatistics
 import type { RangeMethod } from "./options.js";
 import { chooseRange, paramsOf, type Range } from "./ranges.js";
 import { ruleOf } from "./rules.js";
-import { type EdgeSpec, type FixedSpec, type ObservedSpec, type OpSpec, OWN_RANGES, type OwnRange, readSpec } from "./spec.js";
+import { type EdgeSpec, type FixedSpec, type ObservedSpec, type OpSpec, OWN_RANGES, type OwnRange, readSpec, withBits } from "./spec.js";
 
 /** Samples in one run of calibration, and elements of input in them: enough to keep the kernels busy, few enough for small memory. */
 const MOST_SAMPLES = 8;
@@ -140,15 +140,16 @@ function fixSpecs(
         const c = chooseRange(s, spec.range as RangeMethod, {
           type,
           scheme: spec.scheme,
+          ...withBits(spec.bits),
           ...(spec.percentile === undefined ? {} : { percentile: spec.percentile }),
         });
-        alone.set(name, { ...c, type, scheme: spec.scheme });
+        alone.set(name, { ...c, type, scheme: spec.scheme, ...withBits(spec.bits) });
         return { low: Math.min(r.low, c.low), high: Math.max(r.high, c.high) };
       },
       { low: 0, high: 0 },
     );
-    const p = paramsOf(range, type, spec.scheme);
-    for (const n of members) out.set(n, { kind: "fixed", type, scale: [p.scale], zeroPoint: [p.zeroPoint], axis: null });
+    const p = paramsOf(range, type, spec.scheme, spec.bits);
+    for (const n of members) out.set(n, { kind: "fixed", type, scale: [p.scale], zeroPoint: [p.zeroPoint], axis: null, ...withBits(spec.bits) });
   }
   return out;
 }

@@ -12,6 +12,7 @@ export const overrideOptions = z
   .object({
     weights: z.enum(["per_channel", "per_tensor"]).optional(),
     weight_bits: z.number().int().min(2).max(8).optional(),
+    activation_bits: z.number().int().min(2).max(8).optional(),
     activations: activations.optional(),
     range: z.enum(rangeMethods).optional(),
     percentile: z.number().gt(50).max(100).optional(),
@@ -22,7 +23,21 @@ export type Override = z.infer<typeof overrideOptions>;
 
 export const int8Options = {
   weights: z.enum(["per_channel", "per_tensor"]).default("per_channel").describe("one scale per output channel, or one per tensor"),
-  weight_bits: z.number().int().min(2).max(8).default(8).describe("bits of the integers of weights; below 8 they are still stored in i8"),
+  weight_bits: z.number().int().min(2).max(8).default(8).describe("bits of the integers of weights: 4 and fewer are stored in i4, others in i8"),
+  activation_bits: z
+    .number()
+    .int()
+    .min(2)
+    .max(8)
+    .default(8)
+    .describe("bits of the integers of activations: they are stored in u8 or i8, and clipped to the range of so many bits"),
+  ends_bits: z
+    .number()
+    .int()
+    .min(2)
+    .max(8)
+    .default(8)
+    .describe("bits of the first and last layers where others have fewer: of their weights, of what they read, and of the last one's result"),
   weight_range: z
     .enum(["minmax", "mse"])
     .default("minmax")

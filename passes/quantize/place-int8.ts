@@ -89,7 +89,7 @@ function mostStarved(own: Readonly<Record<string, OwnRange>>, concat: Op): { rea
     .flatMap((v) => {
       const r = v === null ? undefined : own[v.name];
       if (v === null || r === undefined || r.low === r.high) return [];
-      return [{ value: v.name, bits: Math.log2((shared.scale[0] as number) / paramsOf(r, r.type, r.scheme).scale) }];
+      return [{ value: v.name, bits: Math.log2((shared.scale[0] as number) / paramsOf(r, r.type, r.scheme, r.bits).scale) }];
     })
     .reduce<{ value: string; bits: number } | null>((a, b) => (a === null || b.bits > a.bits ? b : a), null);
 }
@@ -127,7 +127,7 @@ function giveOwnRanges(graph: Graph, own: Readonly<Record<string, OwnRange>>, an
   const renewed = (edge: EdgeSpec | null, v: Value | null | undefined): EdgeSpec | null => {
     const r = v == null || own[v.name] === undefined ? undefined : ranges.get(root(v.name));
     if (edge?.kind !== "fixed" || r === undefined) return edge;
-    const p = paramsOf(r, r.type, r.scheme);
+    const p = paramsOf(r, r.type, r.scheme, r.bits);
     return { ...edge, type: r.type, scale: [p.scale], zeroPoint: [p.zeroPoint] };
   };
   for (const op of graph.ops) {

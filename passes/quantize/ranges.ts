@@ -6,6 +6,7 @@
  */
 import type { TensorStatistics } from "../../compiler/core/index.js";
 import type { RangeMethod } from "./options.js";
+import { integersOf } from "./spec.js";
 
 export interface Range {
   readonly low: number;
@@ -21,26 +22,26 @@ export interface Params {
 const LEAST_SCALE = 2 ** -60;
 
 /** Scale and zero point of a range. Real 0 is always representable, exactly. A range of nothing but 0 gets scale 1. */
-export function paramsOf(range: Range, type: "u8" | "i8", scheme: "asymmetric" | "symmetric"): Params {
+export function paramsOf(range: Range, type: "u8" | "i8", scheme: "asymmetric" | "symmetric", bits = 8): Params {
   const low = Math.min(0, range.low);
   const high = Math.max(0, range.high);
   if (scheme === "symmetric") {
     const top = Math.max(-low, high);
     // u8 here means that the values are never negative: the whole range is used.
-    const steps = type === "u8" ? 255 : 127;
+    const steps = integersOf(type, bits)[1];
     return { scale: top === 0 ? 1 : Math.fround(Math.max(top / steps, LEAST_SCALE)), zeroPoint: 0 };
   }
-  if (low === high) return { scale: 1, zeroPoint: type === "u8" ? 0 : -128 };
-  const scale = Math.fround(Math.max((high - low) / 255, LEAST_SCALE));
-  const bottom = type === "u8" ? 0 : -128;
-  return { scale, zeroPoint: Math.min(bottom + 255, Math.max(bottom, bottom + Math.round(-low / scale))) };
+  const [bottom, top] = integersOf(type, bits);
+  if (low === high) return { scale: 1, zeroPoint: bottom };
+  const scale = Math.fround(Math.max((high - low) / (top - bottom), LEAST_SCALE));
+  return { scale, zeroPoint: Math.min(top, Math.max(bottom, bottom + Math.round(-low / scale))) };
 }
 
 /** The range that a method picks. `percentile` in percent. */
 export function chooseRange(
   s: TensorStatistics,
   method: RangeMethod,
-  options: { readonly percentile?: number; readonly scheme?: "asymmetric" | "symmetric"; readonly type?: "u8" | "i8" } = {},
+  options: { readonly percentile?: number; readonly scheme?: "asymmetric" | "symmetric"; readonly type?: "u8" | "i8"; readonly bits?: number } = {},
 ): Range {
   if (s.count === 0) return { low: 0, high: 0 };
   const full: Range = { low: s.min, high: s.max };
@@ -55,7 +56,7 @@ export function chooseRange(
     case "entropy":
       return entropyRange(s);
     case "mse":
-      return mseRange(s, options.type ?? "u8", options.scheme ?? "asymmetric");
+      return mseRange(s, options.type ?? "u8", options.scheme ?? "asymmetric", options.bits);
   }
 }
 
@@ -152,14 +153,14 @@ function divergences(p: Float64Array): (end: number) => number {
 const MSE_STEPS = 100;
 
 /** The range with the least expected squared error of rounding and clipping, searched over shrunken ends; each end is searched given the other. */
-export function mseRange(s: TensorStatistics, type: "u8" | "i8", scheme: "asymmetric" | "symmetric"): Range {
+export function mseRange(s: TensorStatistics, type: "u8" | "i8", scheme: "asymmetric" | "symmetric", bits = 8): Range {
   const shrink = (k: number): number => 1 - (0.9 * k) / MSE_STEPS;
   const search = (make: (share: number) => Range, start: Range): Range => {
     let best = start;
-    let least = quantizationError(s, start, type, scheme);
+    let least = quantizationError(s, start, type, scheme, bits);
     for (let k = 1; k < MSE_STEPS; k++) {
       const range = make(shrink(k));
-      const error = quantizationError(s, range, type, scheme);
+      const error = quantizationError(s, range, type, scheme, bits);
       if (error < least) {
         least = error;
         best = range;
@@ -177,9 +178,10 @@ export function mseRange(s: TensorStatistics, type: "u8" | "i8", scheme: "asymme
 }
 
 /** Expected squared error per element of storing the observed distribution in a range: rounding is uniform inside, clipping at bin centres outside. */
-export function quantizationError(s: TensorStatistics, range: Range, type: "u8" | "i8", scheme: "asymmetric" | "symmetric"): number {
-  const { scale, zeroPoint } = paramsOf(range, type, scheme);
-  const [least, most] = type === "u8" ? [0, 255] : scheme === "symmetric" ? [-127, 127] : [-128, 127];
+export function quantizationError(s: TensorStatistics, range: Range, type: "u8" | "i8", scheme: "asymmetric" | "symmetric", bits = 8): number {
+  const { scale, zeroPoint } = paramsOf(range, type, scheme, bits);
+  const [bottom, most] = integersOf(type, bits);
+  const least = type === "i8" && scheme === "symmetric" ? -most : bottom;
   const [low, high] = [(least - zeroPoint) * scale, (most - zeroPoint) * scale];
   const { lo, hi, counts } = s.histogram;
   const width = (hi - lo) / counts.length;

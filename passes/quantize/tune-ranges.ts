@@ -7,7 +7,6 @@ import {
   fail,
   Graph,
   type GraphSession,
-  integerRange,
   isConstant,
   type Json,
   type Op,
@@ -15,7 +14,7 @@ import {
   toNumbers,
   type Value,
 } from "../../compiler/core/index.js";
-import { type FixedSpec, type OpSpec, readSpec } from "./spec.js";
+import { type FixedSpec, integersOf, type OpSpec, readSpec } from "./spec.js";
 
 /** Steps that are tried, as shares of the step that observe chose. */
 const FACTORS = [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2];
@@ -166,7 +165,7 @@ function alone(op: Op, value: Value): Graph {
 
 /** The values as they come back from storage in these steps. */
 function stored(x: Tensor, spec: FixedSpec, scale: number): Tensor {
-  const [low, high] = integerRange(spec.type);
+  const [low, high] = integersOf(spec.type, spec.bits);
   const zero = spec.zeroPoint[0] as number;
   const values = toNumbers(x);
   const data = new Float32Array(values.length);

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { CecError, constantTensor, type Diagnostic, definePass, diagnostic, integerRange, toNumbers } from "../../compiler/core/index.js";
-import { type EdgeSpec, readSpec } from "./spec.js";
+import { CecError, constantTensor, type Diagnostic, definePass, diagnostic, toNumbers } from "../../compiler/core/index.js";
+import { type EdgeSpec, integersOf, readSpec } from "./spec.js";
 import { storedRange } from "./weights.js";
 
 /**
@@ -39,11 +39,14 @@ export const validateQuantization = definePass({
         if (edge.kind === "derivedFrom" && options.profile === "tensorrt")
           report(`${place} would be stored in 32 bits`, "TensorRT refuses quantized biases");
         if (edge.kind !== "fixed") return;
-        const [low, high] = integerRange(edge.type);
+        const [low, high] = integersOf(edge.type, edge.bits);
         if (edge.scale.some((s) => !(s > 0 && Number.isFinite(s))))
           report(`${place} has a scale that is no positive number`, `scales are ${edge.scale.slice(0, 4).join(", ")}`);
         if (edge.zeroPoint.some((v) => !Number.isInteger(v) || v < low || v > high))
-          report(`${place} has a zero point outside ${edge.type}`, `zero points are ${edge.zeroPoint.slice(0, 4).join(", ")}`);
+          report(
+            `${place} has a zero point outside ${edge.bits === undefined ? edge.type : `the ${edge.bits} bits of its integers`}`,
+            `zero points are ${edge.zeroPoint.slice(0, 4).join(", ")}`,
+          );
         if (options.profile === "tensorrt" && (edge.type !== "i8" || edge.zeroPoint.some((v) => v !== 0)))
           report(`${place} is ${edge.type} with zero point ${edge.zeroPoint[0]}`, "TensorRT takes symmetric INT8 only");
       };
@@ -62,6 +65,8 @@ export const validateQuantization = definePass({
           report("its integers leave their range", `they must lie in [${least}, ${most}]`);
       }
       const x = spec.inputs[0];
+      if (options.profile === "tensorrt" && [x, ...spec.outputs].some((e) => e?.kind === "fixed" && e.bits !== undefined))
+        report("an activation has fewer than 8 bits", "TensorRT takes activations of 8 bits only");
       if (x?.kind === "fixed" && x.axis !== null) report("its activation is quantized per channel", "kernels take per-tensor activations");
     }
     if (faults.length > 0) throw new CecError(faults);

@@ -91,7 +91,7 @@ export interface Course {
   /** Output of the model that `validate` judges. */
   readonly output: string;
   /** The model for inference with these values of constants. */
-  deploy(states: ReadonlyMap<string, Tensor>): Graph;
+  deploy(states: ReadonlyMap<string, Tensor>): Graph | Promise<Graph>;
 }
 
 /** A call of a pass of this folder. */

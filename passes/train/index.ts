@@ -5,8 +5,10 @@ import { applyOptimizer } from "./apply-optimizer.js";
 import { autodiff } from "./autodiff.js";
 import { distill } from "./distill.js";
 import { distillLoss } from "./distill-loss.js";
+import { fakeQuantize } from "./fake-quantize.js";
 import { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
 import { halfPrecision } from "./half-precision.js";
+import { qat, trainInt8 } from "./qat.js";
 import { train } from "./train.js";
 import { unrollRecurrent } from "./unroll-recurrent.js";
 import { untieVectors } from "./untie-vectors.js";
@@ -16,9 +18,11 @@ export { applyOptimizer, initialStates, optimizerOptions, statesOf } from "./app
 export { autodiff, gradientName, LOSS_SCALE, nextName } from "./autodiff.js";
 export { distill } from "./distill.js";
 export { distillLoss } from "./distill-loss.js";
+export { fakeQuantize } from "./fake-quantize.js";
 export { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
 export { differentiable } from "./gradients/index.js";
 export { halfPrecision } from "./half-precision.js";
+export { qat, trainInt8 } from "./qat.js";
 export { train } from "./train.js";
 export { unrollRecurrent } from "./unroll-recurrent.js";
 export { untieVectors } from "./untie-vectors.js";
@@ -26,6 +30,9 @@ export { untieVectors } from "./untie-vectors.js";
 export const trainPasses = [
   train,
   distill,
+  qat,
+  fakeQuantize,
+  trainInt8,
   addLoss,
   distillLoss,
   unrollRecurrent,

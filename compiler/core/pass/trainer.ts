@@ -47,13 +47,13 @@ export interface TrainingSettings {
 
 /** A training graph and what is to be done with it. */
 export interface TrainingTask {
-  /** Inputs: those of the model, `labels` or `target`, `learning_rate`, `step`, and states; outputs: `loss`, `gradient_norm`, `correct`, and next states. */
+  /** Inputs: those of the model, `labels` or `target`, `learning_rate`, `step` (from 1), `progress` (the part that is done, from 0), and states; outputs: `loss`, `gradient_norm`, `correct`, and next states. */
   readonly graph: Graph;
   /** States that do not begin at 0. */
   readonly initial: ReadonlyMap<string, Tensor>;
   readonly settings: TrainingSettings;
   /** The model for inference with these values. */
-  deploy(states: ReadonlyMap<string, Tensor>): Graph;
+  deploy(states: ReadonlyMap<string, Tensor>): Graph | Promise<Graph>;
   /** Output of the model that `validate` judges. */
   readonly output: string;
   progress(fraction: number, what: string): void;

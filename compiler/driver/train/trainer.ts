@@ -92,7 +92,7 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
         save(false);
         fail("CEC1005", { message: `training was interrupted after step ${step}`, help: "the same command goes on from there" });
       }
-      const feeds = feedsOf(await loader.next(), inputs, rateAt(s, step, total), step);
+      const feeds = feedsOf(await loader.next(), inputs, rateAt(s, step, total), step, total);
       const out = await session.step(feeds);
       const now = toNumbers(out["loss"] as Tensor)[0] as number;
       const norm = toNumbers(out["gradient_norm"] as Tensor)[0] as number;
@@ -152,7 +152,9 @@ async function keyOf(task: TrainingTask, data: Dataset, validation: Dataset | nu
 function dataInputs(graph: Graph): readonly { readonly name: string; readonly elem: Tensor["type"] }[] {
   const states = new Set(statesOf(graph).map((s) => s.input));
   return graph.inputs.flatMap((v) =>
-    states.has(v.name) || ["learning_rate", "step"].includes(v.name) || v.type.kind !== "tensor" ? [] : [{ name: v.name, elem: v.type.elem }],
+    states.has(v.name) || ["learning_rate", "step", "progress"].includes(v.name) || v.type.kind !== "tensor"
+      ? []
+      : [{ name: v.name, elem: v.type.elem }],
   );
 }
 
@@ -178,8 +180,9 @@ function checkData(graph: Graph, data: Dataset): void {
   }
 }
 
-function feedsOf(b: TrainingBatch, inputs: ReturnType<typeof dataInputs>, rate: number, step: number): Record<string, Tensor> {
-  const feeds: Record<string, Tensor> = { learning_rate: fromNumbers("f32", [], [rate]), step: fromNumbers("f32", [], [step + 1]) };
+function feedsOf(b: TrainingBatch, inputs: ReturnType<typeof dataInputs>, rate: number, step: number, total: number): Record<string, Tensor> {
+  const scalar = (v: number): Tensor => fromNumbers("f32", [], [v]);
+  const feeds: Record<string, Tensor> = { learning_rate: scalar(rate), step: scalar(step + 1), progress: scalar(step / total) };
   for (const { name, elem } of inputs) {
     const t =
       b.arrays[name] ??
@@ -191,7 +194,7 @@ function feedsOf(b: TrainingBatch, inputs: ReturnType<typeof dataInputs>, rate: 
 
 /** Top-1 accuracy of the model with these weights, in percent. */
 async function top1Of(task: TrainingTask, states: ReadonlyMap<string, Tensor>, data: Dataset, threads: number): Promise<number> {
-  const graph = task.deploy(states);
+  const graph = await task.deploy(states);
   const session = await nativeExecutor({ threads }).prepare(graph);
   try {
     const { results } = await evaluate(bindData(data, graph), { model: session }, { output: task.output, signal: task.signal });

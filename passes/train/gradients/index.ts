@@ -70,6 +70,7 @@ const table: { readonly [K in Exclude<OpKind, `cpu.${string}`>]: Gradient } = {
   "train.sgd": backward,
   "train.batch_norm_backward": backward,
   "train.conv_backward_weights": backward,
+  "train.fake_quantize_backward": backward,
   "train.layer_norm_backward": backward,
   "train.max_pool_backward": backward,
   "train.relu_backward": backward,

@@ -4,7 +4,6 @@ import {
   type Gradient,
   type GradientContext,
   ints,
-  masked,
   mul,
   neg,
   normalAxis,
@@ -124,41 +123,15 @@ export const normalizations = {
     return typeof c === "number" ? c : g.reject("the number of channels is not known");
   }),
   group_normalization: grouped((g) => num(g.kind, "num_groups", 1)),
-  /**
-   * The straight-through estimator (Bengio et al. 2013): dy where x is inside the range, else 0. The scale's gradient is that of LSQ (Esser et al. 2020):
-   * dy * (round(x / s) - x / s) inside, dy * (q - zero_point) at the end q that x is beyond; `lsq_gradient_scale` is a factor on it.
-   */
+  /** Estimators, not derivatives: see train.fake_quantize_backward. `lsq_gradient_scale` 0: the scale follows x, and takes no gradient. */
   "train.fake_quantize": {
     rule(g) {
       const dy = g.dy();
       if (dy === null) return;
-      const x = g.x(0);
-      const axis = normalAxis(num(g.kind, "axis", 0), Math.max(1, rankOf(x)));
-      const spread = (v: Value): Value => {
-        const after = rankOf(x) - 1 - axis;
-        if (rankOf(v) === 0 || after <= 0 || shapeOf(v)[0] === 1) return v;
-        return g.value("unsqueeze", [
-          v,
-          ints(
-            g,
-            Array.from({ length: after }, (_, i) => i + 1),
-          ),
-        ]);
-      };
-      const scale = spread(g.x(1));
-      const zero = g.kind.inputs[2] == null ? null : spread(g.x(2));
-      const bound = (q: number): Value => (zero === null ? scalar(g, q, x) : sub(g, scalar(g, q, x), zero));
-      const [low, high] = [bound(num(g.kind, "q_min", -128)), bound(num(g.kind, "q_max", 127))];
-      const steps = g.value("div", [x, scale]);
-      const rounded = g.value("round", [steps]);
-      const [notBelow, notAbove] = [g.value("greater_or_equal", [rounded, low]), g.value("less_or_equal", [rounded, high])];
-      g.add(0, () => masked(g, g.value("and", [notBelow, notAbove]), dy));
-      g.add(1, () => {
-        const inner = g.value("where", [notBelow, g.value("where", [notAbove, sub(g, rounded, steps), high]), low]);
-        const all = mul(g, mul(g, dy, inner), num(g.kind, "lsq_gradient_scale", 1));
-        const sum = sumTo(g, all, scale, g.reject);
-        return rankOf(scale) === rankOf(g.x(1)) ? sum : reshapeLike(g, sum, g.x(1));
-      });
+      const learned = g.needs(1) && num(g.kind, "lsq_gradient_scale", 1) !== 0;
+      const back = g.op("train.fake_quantize_backward", [dy, ...g.kind.inputs], g.kind.attrs, learned ? 2 : 1);
+      g.add(0, () => back.outputs[0] as Value);
+      if (learned) g.add(1, () => back.outputs[1] as Value);
     },
   },
 } satisfies Record<string, Gradient>;

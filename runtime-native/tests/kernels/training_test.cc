@@ -153,5 +153,37 @@ TEST_P(Training, StepsInPlaceAreThoseOfTheFormulasAndTheScalarBits) {
   }
 }
 
+TEST_P(Training, FakeQuantizationRoundsHalvesToEvenAndGivesTheScalarBits) {
+  CEC_SKIP_UNLESS_RUNNABLE(GetParam());
+  for (const FakeQuantizeF32 q : {FakeQuantizeF32{0.25f, 0.0f, -7.0f, 7.0f}, FakeQuantizeF32{0.01f, 3.0f, 0.0f, 15.0f}, FakeQuantizeF32{0.01f, 0.0f, -2147483520.0f, 2147483520.0f}}) {
+    for (const size_t n : {size_t{0}, size_t{1}, size_t{8}, size_t{15}, size_t{16}, size_t{17}, size_t{1000}}) {
+      Random random(static_cast<unsigned>(n));
+      Guarded<float> x(n), dy(n);
+      fill_uniform(x, random, -3.0f, 3.0f);
+      fill_uniform(dy, random);
+      // Halves between two integers, and values far outside.
+      if (n > 4) x[1] = 2.5f * q.scale, x[2] = 3.5f * q.scale, x[3] = 1e6f, x[4] = -1e6f;
+      std::vector<float> y(n), want(n), dx(n), want_dx(n), sums(kFakeQuantizeSums, 0.5f), want_sums(kFakeQuantizeSums, 0.5f);
+      GetParam()->fake_quantize(q, n, x.data(), y.data());
+      kTraining[0]->fake_quantize(q, n, x.data(), want.data());
+      GetParam()->fake_quantize_backward(q, n, dy.data(), x.data(), dx.data(), sums.data());
+      kTraining[0]->fake_quantize_backward(q, n, dy.data(), x.data(), want_dx.data(), want_sums.data());
+      EXPECT_EQ(std::memcmp(y.data(), want.data(), n * sizeof(float)), 0);
+      EXPECT_EQ(std::memcmp(dx.data(), want_dx.data(), n * sizeof(float)), 0);
+      EXPECT_EQ(std::memcmp(sums.data(), want_sums.data(), sums.size() * sizeof(float)), 0);
+      std::vector<double> slopes(kFakeQuantizeSums, 0.5);
+      for (size_t i = 0; i < n; ++i) {
+        const float near = std::nearbyint(x[i] / q.scale);
+        const float stored = std::min(q.q_max, std::max(q.q_min, near + q.zero_point));
+        EXPECT_EQ(y[i], (stored - q.zero_point) * q.scale);
+        const bool inside = near >= q.q_min - q.zero_point && near <= q.q_max - q.zero_point;
+        EXPECT_EQ(dx[i], inside ? dy[i] : 0.0f);
+        slopes[i % kFakeQuantizeSums] += static_cast<double>(dy[i]) * static_cast<double>(inside ? near - x[i] / q.scale : stored - q.zero_point);
+      }
+      for (size_t i = 0; i < slopes.size(); ++i) EXPECT_NEAR(static_cast<double>(sums[i]), slopes[i], 1e-3);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace cec::test

@@ -54,4 +54,8 @@ export const codes4 = {
     title: "Times of ops cannot be measured",
     text: "`placement: measured` needs an engine that times single ops, and a calibration sample to run: the native engine does, ONNX Runtime does not.",
   },
+  CEC4021: {
+    title: "Batch normalization stays in float",
+    text: "Quantization-aware training trains the graph that inference will run, where batch normalization is part of the convolution before it. One that stands elsewhere cannot be folded: it stays in float, with its running statistics unless `batch_norm: batch` is given.",
+  },
 } as const satisfies Record<string, CodeText>;

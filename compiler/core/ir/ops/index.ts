@@ -151,6 +151,7 @@ import { trainBatchNorm } from "./train/batch_norm.js";
 import { trainBatchNormBackward } from "./train/batch_norm_backward.js";
 import { trainConvBackwardWeights } from "./train/conv_backward_weights.js";
 import { trainFakeQuantize } from "./train/fake_quantize.js";
+import { trainFakeQuantizeBackward } from "./train/fake_quantize_backward.js";
 import { trainLayerNormBackward } from "./train/layer_norm_backward.js";
 import { trainMaxPoolBackward } from "./train/max_pool_backward.js";
 import { trainReluBackward } from "./train/relu_backward.js";
@@ -314,6 +315,7 @@ const table = {
   "train.batch_norm_backward": trainBatchNormBackward,
   "train.conv_backward_weights": trainConvBackwardWeights,
   "train.fake_quantize": trainFakeQuantize,
+  "train.fake_quantize_backward": trainFakeQuantizeBackward,
   "train.layer_norm_backward": trainLayerNormBackward,
   "train.max_pool_backward": trainMaxPoolBackward,
   "train.relu_backward": trainReluBackward,

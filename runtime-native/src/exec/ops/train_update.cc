@@ -121,41 +121,108 @@ class MaxPoolBackward final : public Op {
   bool ceil_ = false;
 };
 
-class FakeQuantize final : public Op {
+/// Elements of x that share a scale, as runs: `outer` times `scales` runs of `inner` elements.
+struct FakeQuantizeState : OpState {
+  size_t outer = 1, scales = 1, inner = 0;
+  size_t sums_at = 0;
+};
+
+/// What forward and backward share: operands x (`first`), scale, zero_point?.
+class FakeQuantizeOp : public Op {
  public:
-  explicit FakeQuantize(CreateContext& ctx) {
+  explicit FakeQuantizeOp(CreateContext& ctx) : kernel_(*ctx.kernels().training) {
     low_ = static_cast<float>(ctx.attrs().integer("q_min"));
     high_ = static_cast<float>(ctx.attrs().integer("q_max"));
     axis_ = ctx.attrs().integer("axis", 0);
   }
-  void prepare(PrepareContext& ctx) const override {
-    for (int i = 0; i < 3; ++i) {
+
+ protected:
+  static constexpr size_t kRun = 8192;  // elements of one piece of work; sums of gradients are taken over such pieces, whatever the number of threads
+
+  std::unique_ptr<FakeQuantizeState> plan(PrepareContext& ctx, int first) const {
+    for (int i = first; i < first + 3; ++i) {
       if (ctx.has(i)) ctx.expect(i, DType::f32);
     }
-    const Shape& x = ctx.shape(0);
-    const int64_t scales = ctx.shape(1).count();
+    const Shape& x = ctx.shape(first);
+    const int64_t scales = ctx.shape(first + 1).count();
     if (scales != 1 && (x.rank() == 0 || x[normalize_axis(axis_, x.rank())] != scales)) reject_shape("there are " + std::to_string(scales) + " scales for an input of " + x.to_string());
-    if (ctx.has(2) && ctx.shape(2).count() != scales) reject_shape("there must be as many zero points as scales");
-    ctx.output(0, DType::f32, x);
-    ctx.inplace_with = {0};
+    if (ctx.has(first + 2) && ctx.shape(first + 2).count() != scales) reject_shape("there must be as many zero points as scales");
+    auto s = std::make_unique<FakeQuantizeState>();
+    s->scales = static_cast<size_t>(scales);
+    s->inner = static_cast<size_t>(scales == 1 ? x.count() : x.count(normalize_axis(axis_, x.rank()) + 1, x.rank()));
+    s->outer = s->inner == 0 ? 0 : static_cast<size_t>(x.count()) / (s->scales * s->inner);
+    return s;
   }
-  void run(RunContext& ctx) const override {
-    const Shape& x = ctx.input(0).shape;
-    const size_t scales = static_cast<size_t>(ctx.input(1).count());
-    const size_t inner = scales == 1 ? 1 : static_cast<size_t>(x.count(normalize_axis(axis_, x.rank()) + 1, x.rank()));
-    parallel(ctx.pool(), static_cast<size_t>(x.count()), 4096, [&](size_t begin, size_t end, int) {
+  FakeQuantizeF32 at(RunContext& ctx, int first, size_t c) const { return {ctx.src<float>(first + 1)[c], ctx.has(first + 2) ? ctx.src<float>(first + 2)[c] : 0.0f, low_, high_}; }
+  /// Pieces of a run.
+  static size_t pieces(const FakeQuantizeState& s) { return (s.inner + kRun - 1) / kRun; }
+  /// body(scale, piece of that scale's runs, first element, elements), on many threads.
+  template <typename F>
+  static void each_piece(ThreadPool& pool, const FakeQuantizeState& s, F&& body) {
+    const size_t parts = pieces(s);
+    const size_t work = std::max<size_t>(1, kRun / std::max<size_t>(1, std::min(s.inner, kRun)));
+    const size_t all = s.outer * s.scales * parts;
+    parallel(pool, all, work, [&](size_t begin, size_t end, int) {
       for (size_t i = begin; i < end; ++i) {
-        const size_t c = scales == 1 ? 0 : i / inner % scales;
-        const float s = ctx.src<float>(1)[c], z = ctx.has(2) ? ctx.src<float>(2)[c] : 0.0f;
-        const float q = std::nearbyint(ctx.src<float>(0)[i] / s) + z;
-        ctx.dst<float>(0)[i] = ((q < low_ ? low_ : q > high_ ? high_ : q) - z) * s;
+        const size_t run = i / parts, part = i % parts, c = run % s.scales;
+        body(c, run / s.scales * parts + part, run * s.inner + part * kRun, std::min(kRun, s.inner - part * kRun));
       }
     });
   }
 
+  const TrainingF32Variant& kernel_;
+
  private:
   float low_ = 0, high_ = 0;
   int64_t axis_ = 0;
+};
+
+class FakeQuantize final : public FakeQuantizeOp {
+ public:
+  using FakeQuantizeOp::FakeQuantizeOp;
+  void prepare(PrepareContext& ctx) const override {
+    ctx.state = plan(ctx, 0);
+    ctx.output(0, DType::f32, ctx.shape(0));
+    ctx.inplace_with = {0};
+  }
+  void run(RunContext& ctx) const override {
+    each_piece(ctx.pool(), ctx.state<FakeQuantizeState>(), [&](size_t c, size_t, size_t first, size_t n) { kernel_.fake_quantize(at(ctx, 0, c), n, ctx.src<float>(0) + first, ctx.dst<float>(0) + first); });
+  }
+};
+
+/// Operands dy, x, scale, zero_point?; results dx, dscale?.
+class FakeQuantizeBackward final : public FakeQuantizeOp {
+ public:
+  explicit FakeQuantizeBackward(CreateContext& ctx) : FakeQuantizeOp(ctx) { factor_ = static_cast<float>(ctx.attrs().number("lsq_gradient_scale", 1)); }
+  void prepare(PrepareContext& ctx) const override {
+    ctx.expect(0, DType::f32);
+    if (ctx.shape(0) != ctx.shape(1)) reject_shape("dy is " + ctx.shape(0).to_string() + ", x is " + ctx.shape(1).to_string());
+    auto s = plan(ctx, 1);
+    s->sums_at = ctx.scratch(s->outer * s->scales * pieces(*s) * kFakeQuantizeSums * sizeof(float));
+    ctx.output(0, DType::f32, ctx.shape(1));
+    if (ctx.wants(1)) ctx.output(1, DType::f32, ctx.shape(2));
+    ctx.inplace_with = {0, 1};
+    ctx.state = std::move(s);
+  }
+  void run(RunContext& ctx) const override {
+    const FakeQuantizeState& s = ctx.state<FakeQuantizeState>();
+    float* const sums = ctx.scratch<float>(s.sums_at);
+    const size_t rows = s.outer * pieces(s);
+    each_piece(ctx.pool(), s, [&](size_t c, size_t row, size_t first, size_t n) {
+      float* const to = sums + (c * rows + row) * kFakeQuantizeSums;
+      std::fill_n(to, kFakeQuantizeSums, 0.0f);
+      kernel_.fake_quantize_backward(at(ctx, 1, c), n, ctx.src<float>(0) + first, ctx.src<float>(1) + first, ctx.dst<float>(0) + first, to);
+    });
+    if (!ctx.wants(1)) return;
+    for (size_t c = 0; c < s.scales; ++c) {
+      double sum = 0;
+      for (size_t i = c * rows * kFakeQuantizeSums; i < (c + 1) * rows * kFakeQuantizeSums; ++i) sum += static_cast<double>(sums[i]);
+      ctx.dst<float>(1)[c] = static_cast<float>(sum) * factor_;
+    }
+  }
+
+ private:
+  float factor_ = 1;
 };
 
 /// Operands parameter, gradient, velocity, rate, scale?.
@@ -241,6 +308,7 @@ constexpr OpKind kOps[] = {
     {"train.round_half", 1, 1, 2, 2, create_op<RoundHalf>},
     {"train.max_pool_backward", 2, 2, 1, 1, create_op<MaxPoolBackward>},
     {"train.fake_quantize", 2, 3, 1, 1, create_op<FakeQuantize>},
+    {"train.fake_quantize_backward", 3, 4, 1, 2, create_op<FakeQuantizeBackward>},
     {"train.sgd", 4, 5, 2, 2, create_op<Sgd>},
     {"train.adam", 6, 7, 3, 3, create_op<Adam>},
 };

@@ -15,6 +15,36 @@ void relu_backward(size_t n, const float* dy, const float* y, float* dx) {
 }
 
 template <class V>
+void fake_quantize(const FakeQuantizeF32& q, size_t n, const float* x, float* y) {
+  const typename V::Reg scale = V::set1(q.scale), zero = V::set1(q.zero_point), low = V::set1(q.q_min), high = V::set1(q.q_max);
+  each<V>(n, [&](size_t i, size_t left) {
+    const typename V::Reg near = V::add(V::round(V::div(V::load_part(x + i, left, 0.0f), scale)), zero);
+    V::store_part(y + i, left, V::mul(V::sub(V::at_most(high, V::at_least(low, near)), zero), scale));
+  });
+}
+
+template <class V>
+void fake_quantize_backward(const FakeQuantizeF32& q, size_t n, const float* dy, const float* x, float* dx, float* sums) {
+  using Reg = typename V::Reg;
+  constexpr size_t kParts = kFakeQuantizeSums / V::kWidth;
+  const Reg scale = V::set1(q.scale), low = V::set1(q.q_min - q.zero_point), high = V::set1(q.q_max - q.zero_point), none = V::set1(0.0f);
+  Reg sum[kParts];
+  for (size_t k = 0; k < kParts; ++k) sum[k] = V::load(sums + k * V::kWidth);
+  for (size_t i = 0; i < n; i += kFakeQuantizeSums) {
+    for (size_t k = 0; k < kParts && i + k * V::kWidth < n; ++k) {
+      const size_t at = i + k * V::kWidth, left = n - at;
+      const Reg g = V::load_part(dy + at, left, 0.0f);
+      const Reg steps = V::div(V::load_part(x + at, left, 0.0f), scale);
+      const Reg near = V::round(steps);
+      const typename V::Test below = V::lt(near, low), above = V::lt(high, near);
+      V::store_part(dx + at, left, V::select(below, none, V::select(above, none, g)));
+      sum[k] = V::fma(g, V::select(below, low, V::select(above, high, V::sub(near, steps))), sum[k]);
+    }
+  }
+  for (size_t k = 0; k < kParts; ++k) V::store(sums + k * V::kWidth, sum[k]);
+}
+
+template <class V>
 void sgd(const SgdF32& s, size_t n, const float* p, const float* g, const float* velocity, float* next_p, float* next_velocity) {
   const typename V::Reg rate = V::set1(s.rate), scale = V::set1(s.scale), momentum = V::set1(s.momentum), decay = V::set1(s.weight_decay);
   each<V>(n, [&](size_t i, size_t left) {

@@ -16,12 +16,24 @@ struct AdamF32 {
   bool decoupled;                       ///< AdamW
 };
 
+/// Fake quantization with one scale.
+struct FakeQuantizeF32 {
+  float scale, zero_point, q_min, q_max;
+};
+
+/// Partial sums of a gradient of a scale: element i goes to sum i mod kFakeQuantizeSums.
+constexpr size_t kFakeQuantizeSums = 16;
+
 /// One variant. Results may be the memory of the operand that they follow, but must not overlap it otherwise. Every variant gives the scalar variant's bits.
 struct TrainingF32Variant {
   const char* name;
   Isa isa;
   /// dx = y > 0 ? dy : 0
   void (*relu_backward)(size_t n, const float* dy, const float* y, float* dx);
+  /// y = (clamp(round(x / scale) + zero_point, q_min, q_max) - zero_point) * scale, halves to even
+  void (*fake_quantize)(const FakeQuantizeF32& q, size_t n, const float* x, float* y);
+  /// dx = dy where the integer is inside, else 0; adds dy * (round(x / scale) - x / scale) inside and dy * (q - zero_point) at the end beyond which x is to sums
+  void (*fake_quantize_backward)(const FakeQuantizeF32& q, size_t n, const float* dy, const float* x, float* dx, float* sums);
   void (*sgd)(const SgdF32& s, size_t n, const float* p, const float* g, const float* velocity, float* next_p, float* next_velocity);
   void (*adam)(const AdamF32& s, size_t n, const float* p, const float* g, const float* m, const float* v, float* next_p, float* next_m, float* next_v);
 };

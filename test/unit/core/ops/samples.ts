@@ -106,6 +106,7 @@ export const samples: readonly OpCase[] = [
   one("train.relu_backward", [x, x]),
   one("train.round_half", [x], {}, 2),
   one("train.fake_quantize", [x, scalar("f32", 0.5)], { q_min: -4, q_max: 3 }),
+  one("train.fake_quantize_backward", [x, x, scalar("f32", 0.5), scalar("f32", 1)], { q_min: -4, q_max: 3, lsq_gradient_scale: 0.5 }, 2),
   one("train.sgd", [x, x, x, scalar("f32", 0.1), scalar("f32", 1)], { momentum: 0.9, nesterov: 1, weight_decay: 0.01 }, 2),
   one("train.adam", [x, x, x, x, scalar("f32", 0.1), scalar("f32", 1)], { weight_decay: 0.01, decoupled: 1 }, 3),
   one("cpu.gemm", [x, iota(2, 3), t("f32", [2], [1, 2])]),

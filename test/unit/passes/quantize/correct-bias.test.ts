@@ -25,7 +25,7 @@ const mean = async (g: Graph, name: string): Promise<number[]> => {
 };
 const run = (g: Graph, passes: string) => runPasses(g, passes, { executor: observingExecutor, calibration: samplesOf(...samples) });
 /** Three bits: an error that shows. */
-const prepare = 'annotate-int8{weight_bits: 3, range: "minmax"},observe';
+const prepare = 'annotate-int8{weight_bits: 3, ends_bits: 3, range: "minmax"},observe';
 
 it("fast: the bias takes back (Wq - W) E[x], as computed by hand", async () => {
   const g = graphOf(net);

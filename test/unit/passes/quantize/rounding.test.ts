@@ -113,7 +113,7 @@ for (const [name, text, dims, groups, depth] of layers) {
       const graph = graphOf(withWeights(text, dims));
       const float = constantTensor(opNamed(graph).inputs[1]) as Tensor;
       const feeds = [1, 2, 3, 4].map((s) => randomFeeds(graph, s, 2, 0, 2) as Feeds);
-      await annotated(graph, feeds, ", weight_bits: 4");
+      await annotated(graph, feeds, ", weight_bits: 4, ends_bits: 4");
       if (method !== "nearest") await round(graph, feeds, `method: "${method}"`);
       await runPasses(graph, "validate-quantization, materialize-qdq", {});
       // Only the weights: activations stay float.

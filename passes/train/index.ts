@@ -4,6 +4,7 @@ import { addLoss } from "./add-loss.js";
 import { applyOptimizer } from "./apply-optimizer.js";
 import { autodiff } from "./autodiff.js";
 import { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
+import { recomputeActivations } from "./recompute-activations.js";
 import { train } from "./train.js";
 import { unrollRecurrent } from "./unroll-recurrent.js";
 import { untieVectors } from "./untie-vectors.js";
@@ -13,6 +14,7 @@ export { applyOptimizer, initialStates, optimizerOptions, statesOf } from "./app
 export { autodiff, gradientName, nextName } from "./autodiff.js";
 export { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
 export { differentiable } from "./gradients/index.js";
+export { recomputeActivations } from "./recompute-activations.js";
 export { train } from "./train.js";
 export { unrollRecurrent } from "./unroll-recurrent.js";
 export { untieVectors } from "./untie-vectors.js";
@@ -25,4 +27,5 @@ export const trainPasses = [
   autodiff,
   applyOptimizer,
   fuseBatchNormRelu,
+  recomputeActivations,
 ] as unknown as readonly PassDefinition[];

@@ -45,6 +45,10 @@ export const codes4 = {
     title: "Training diverged",
     text: "The loss became NaN or infinite, or grew beyond any use. The message names the step and the first op whose result is not finite. Use a smaller learning rate, a warm-up, or `clip_norm`; look for zeros under a division or a logarithm.",
   },
+  CEC4018: {
+    title: "Training step does not fit the memory budget",
+    text: "However much is made again, a step needs more working memory than the budget of `recompute_activations`. The message names the least.",
+  },
   CEC4012: { title: "No patch is at fault", text: "The bisection needs a pipeline whose result is bad and whose source is good." },
   CEC4020: {
     title: "Times of ops cannot be measured",

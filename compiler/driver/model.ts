@@ -87,7 +87,7 @@ export async function loadModel(path: string, set: Readonly<Record<string, strin
         });
       }
       const graph = await elaborateModel(checked, wanted, args, 0);
-      return { graph, path, format: "model", bytes: onnxBytes(graph) };
+      return modelOf(graph, path);
     }
     default:
       return fail("CEC1002", {
@@ -99,6 +99,16 @@ export async function loadModel(path: string, set: Readonly<Record<string, strin
       });
   }
 }
+
+/** A model of the language. Its bytes are counted when they are asked for: that draws its weights. */
+export const modelOf = (graph: Graph, path: string): LoadedModel => ({
+  graph,
+  path,
+  format: "model",
+  get bytes() {
+    return onnxBytes(graph);
+  },
+});
 
 /** A model's name, with arguments where they are given: `resnet20`, `resnet20(blocks: 18)`. */
 function modelCall(text: string | undefined): { readonly name: string | undefined; readonly args: Readonly<Record<string, Literal>> } {

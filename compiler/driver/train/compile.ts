@@ -31,25 +31,29 @@ export async function lowerTraining(source: Graph, { threads = 1, recompute, bat
   };
   if (typeof recompute === "string") return again({ segments: recompute });
   if ("every" in recompute) return again(recompute);
-  let [budget, least] = [recompute.budget, Number.POSITIVE_INFINITY];
-  for (let i = 0; i < ATTEMPTS; i++) {
-    try {
-      const found = await again({ budget });
-      const needed = memoryOfTraining(found, batch, threads).arenaBytes / MIB;
-      if (needed <= recompute.budget) return found;
-      least = Math.min(least, needed);
-      budget -= needed - recompute.budget;
-    } catch (error) {
-      if (least === Number.POSITIVE_INFINITY || !(error instanceof CecError)) throw error;
-      break;
-    }
+  const mib = (lowered: Graph): number => memoryOfTraining(lowered, batch, threads).arenaBytes / MIB;
+  for (let i = 0, budget = recompute.budget; i < ATTEMPTS; i++) {
+    const found = await again({ budget }).catch(unlessTooSmall);
+    if (found === null) break;
+    const needed = mib(found);
+    if (needed <= recompute.budget) return found;
+    // Plans change in steps of whole tensors: a little less may give the same one.
+    budget -= (needed - recompute.budget) * 2 ** i;
   }
+  const smallest = await again({ segments: "optimum" });
+  const least = mib(smallest);
+  if (least <= recompute.budget) return smallest;
   return fail("CEC4018", {
-    message: `a training step does not fit into ${recompute.budget} MiB`,
-    why: `the least that was found is ${Math.ceil(least)} MiB`,
+    message: `a training step of ${batch} samples does not fit into ${recompute.budget} MiB`,
+    why: `the least is ${Math.ceil(least)} MiB`,
     help: "give a larger budget or a smaller batch",
   });
 }
+
+const unlessTooSmall = (error: unknown): null => {
+  if (error instanceof CecError && error.diagnostics.some((d) => d.code === "CEC4018")) return null;
+  throw error;
+};
 
 /** How the engine places what a step of a lowered training graph computes. Free dimensions of inputs are `batch` at the first axis. */
 export const memoryOfTraining = (lowered: Graph, batch: number, threads = 1): MemoryPlan =>

@@ -5,8 +5,8 @@
  */
 import { fromNumbers, type Graph, type Recompute, randomFrom, type Tensor, toBytes } from "../../compiler/core/index.js";
 import { loadModel, type PassCall, runPipeline } from "../../compiler/driver/index.js";
-import { compileTraining } from "../../compiler/driver/train/compile.js";
-import { trainingMemory } from "../../compiler/driver/train/memory.js";
+import { compileTraining, lowerTraining, memoryOfTraining } from "../../compiler/driver/train/compile.js";
+import { trainingMemory, trainingTask } from "../../compiler/driver/train/memory.js";
 import { initialStates, passes, statesOf } from "../../passes/index.js";
 
 const ROUNDS = 5;
@@ -105,18 +105,20 @@ if (wanted("bert")) {
     optimumGiB: +(m.with.arenaBytes / GIB).toFixed(2),
     stateGiB: +(m.stateBytes / GIB).toFixed(2),
   });
-  for (const key of ["without", "with"] as const) {
+  const { graph } = await trainingTask(path);
+  const plain = await lowerTraining(graph);
+  for (const recompute of [undefined, "optimum"] as const) {
     const fits = async (batch: number): Promise<boolean> => {
-      const at = await trainingMemory(path, { batch, threads });
-      return at[key].arenaBytes + at.stateBytes <= device;
+      const lowered = recompute === undefined ? plain : await lowerTraining(graph, { recompute, batch });
+      return memoryOfTraining(lowered, batch, threads).arenaBytes + m.stateBytes <= device;
     };
-    let [low, high] = [1, 2];
+    let [low, high] = [32, 64];
     while (await fits(high)) [low, high] = [high, 2 * high];
     while (high - low > 1) {
       const middle = (low + high) >> 1;
       if (await fits(middle)) low = middle;
       else high = middle;
     }
-    print({ model: "bert-large, 512 tokens", recompute: key === "with" ? "optimum" : null, largestBatchIn80GB: low });
+    print({ model: "bert-large, 512 tokens", recompute: recompute ?? null, largestBatchIn80GB: low });
   }
 }

@@ -38,7 +38,7 @@ export interface TrainingMemoryOptions {
  */
 export async function trainingMemory(path: string, options: TrainingMemoryOptions = {}): Promise<TrainingMemory> {
   const { threads = 1 } = options;
-  const task = await taskOf(path, options.set ?? {});
+  const task = await trainingTask(path, options.set ?? {});
   const batch = options.batch ?? task.settings.batch;
   const recompute = options.recompute ?? task.settings.recompute ?? "optimum";
   const plain = await lowerTraining(task.graph, { batch });
@@ -56,7 +56,7 @@ export async function trainingMemory(path: string, options: TrainingMemoryOption
 }
 
 /** What a plan or a model would train: its passes run up to there, and the trainer takes the task and stops. */
-async function taskOf(path: string, set: Readonly<Record<string, string>>): Promise<TrainingTask> {
+export async function trainingTask(path: string, set: Readonly<Record<string, string>> = {}): Promise<TrainingTask> {
   const seen: TrainingTask[] = [];
   const trainer: Trainer = {
     async train(task) {

@@ -115,7 +115,7 @@ function withinBudget(chain: TapeChain, budget: number, outcome: (segments: read
   let best = outcome(leastTime(chain, low) as readonly Segment[]);
   if (best.peak > budget)
     fail("CEC4018", {
-      message: `a training step does not fit into ${(budget / MIB).toFixed(0)} MiB`,
+      message: `a training step does not fit into ${budget / MIB} MiB`,
       why: `the least is ${Math.ceil(best.peak / MIB)} MiB`,
       help: "give a larger budget or a smaller batch",
     });

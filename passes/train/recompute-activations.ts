@@ -116,7 +116,7 @@ function withinBudget(chain: TapeChain, budget: number, outcome: (segments: read
   if (best.peak > budget)
     fail("CEC4018", {
       message: `a training step does not fit into ${budget / MIB} MiB`,
-      why: `the least is ${Math.ceil(best.peak / MIB)} MiB`,
+      why: `the least is ${Math.ceil((10 * best.peak) / MIB) / 10} MiB`,
       help: "give a larger budget or a smaller batch",
     });
   for (let i = 0; i < TRIALS; i++) {

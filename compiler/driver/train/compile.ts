@@ -45,7 +45,7 @@ export async function lowerTraining(source: Graph, { threads = 1, recompute, bat
   if (least <= recompute.budget) return smallest;
   return fail("CEC4018", {
     message: `a training step of ${batch} samples does not fit into ${recompute.budget} MiB`,
-    why: `the least is ${Math.ceil(least)} MiB`,
+    why: `the least is ${Math.ceil(10 * least) / 10} MiB`,
     help: "give a larger budget or a smaller batch",
   });
 }

@@ -1,12 +1,13 @@
 import { z } from "zod";
 import { definePass, fail, type Op, type Value } from "../../compiler/core/index.js";
 import { chainOf, type TapeChain } from "./recompute/chain.js";
-import { evenSegments, leastPeak, leastTime, type Segment } from "./recompute/placement.js";
-import { type Again, liveBytes, scheduleAgain } from "./recompute/schedule.js";
+import { liveBytes } from "./recompute/liveness.js";
+import { evenSegments, leastKept, leastPeak, leastTime, type Segment } from "./recompute/placement.js";
+import { type Again, scheduleAgain } from "./recompute/schedule.js";
 import { readTape } from "./recompute/tape.js";
 
 const MIB = 2 ** 20;
-/** Plans that are tried for a budget: each halves what is not known of the best one. */
+/** Budgets of the chain that are tried. */
 const TRIALS = 14;
 
 const options = z
@@ -56,9 +57,9 @@ export const recomputeActivations = definePass({
     const outcome = (segments: readonly Segment[]): Outcome => {
       const dropped = chain.dropped(segments);
       const again = scheduleAgain(tape, dropped);
-      return { segments, dropped, again, peak: Math.max(...liveBytes(graph, tape, dropped, again)) };
+      return { segments, dropped, again, peak: peakOf(liveBytes(graph, tape, dropped, again)) };
     };
-    count("bytesBefore", Math.max(...liveBytes(graph, tape, new Set(), [])));
+    count("bytesBefore", peakOf(liveBytes(graph, tape, new Set(), [])));
     const { dropped, again, segments, peak } = choose(chain, o, outcome);
     const second = new Map<Value, Value>();
     for (const { before, ops } of again) {
@@ -98,32 +99,59 @@ export const recomputeActivations = definePass({
   },
 });
 
-function choose(chain: TapeChain, o: z.infer<typeof options>, outcome: (segments: readonly Segment[]) => Outcome): Outcome {
+const peakOf = (live: readonly number[]): number => live.reduce((a, b) => Math.max(a, b), 0);
+
+type Try = (segments: readonly Segment[]) => Outcome;
+
+function choose(chain: TapeChain, o: z.infer<typeof options>, outcome: Try): Outcome {
   const even = (length: number): Outcome => outcome(evenSegments(chain.stages, length, chain.modes - 1));
   if (o.budget !== undefined) return withinBudget(chain, o.budget * MIB, outcome);
   if (o.every !== undefined) return even(o.every);
   if (o.segments === "sqrt") return even(Math.ceil(Math.sqrt(chain.stages)));
-  return outcome(leastTime(chain, leastPeak(chain)) as readonly Segment[]);
+  const least = smallest(chain, outcome);
+  return quickest(chain, least.peak, least, outcome);
 }
 
-/** The chain's model leaves gradients and single ops out: the budget that it is given is searched, such that what lives in the whole graph is within `budget`. */
-function withinBudget(chain: TapeChain, budget: number, outcome: (segments: readonly Segment[]) => Outcome): Outcome {
-  let low = leastPeak(chain);
-  let high = chain.cost(0, chain.stages, 0).full;
-  const all = outcome([{ from: 0, to: chain.stages, mode: 0 }]);
-  if (all.peak <= budget) return all;
-  let best = outcome(leastTime(chain, low) as readonly Segment[]);
-  if (best.peak > budget)
-    fail("CEC4018", {
-      message: `a training step does not fit into ${budget / MIB} MiB`,
-      why: `the least is ${Math.ceil((10 * best.peak) / MIB) / 10} MiB`,
-      help: "give a larger budget or a smaller batch",
-    });
+/*
+ * The chain's model leaves out gradients, and what ops need beside what is kept. So plans are made for several budgets of the chain, and judged by what lives in the
+ * whole graph.
+ */
+
+/** The plan with the least peak. */
+function smallest(chain: TapeChain, outcome: Try): Outcome {
+  const [low, high] = [leastPeak(chain), chain.cost(0, chain.stages, 0).full];
+  let best: Outcome | null = null;
+  for (let i = 0; i < TRIALS; i++) {
+    const segments = leastKept(chain, low * (high / low) ** (i / TRIALS));
+    const found = segments === null ? null : outcome(segments);
+    if (found !== null && (best === null || found.peak < best.peak)) best = found;
+  }
+  return best as Outcome;
+}
+
+/** The plan that takes the least time with a peak of at most `peak` bytes, as `found` has. */
+function quickest(chain: TapeChain, peak: number, found: Outcome, outcome: Try): Outcome {
+  const time = (p: Outcome): number => p.segments.reduce((n, s) => n + chain.cost(s.from, s.to, s.mode).time, 0);
+  let [low, high, best] = [leastPeak(chain), chain.cost(0, chain.stages, 0).full, found];
   for (let i = 0; i < TRIALS; i++) {
     const middle = (low + high) / 2;
-    const found = outcome(leastTime(chain, middle) as readonly Segment[]);
-    if (found.peak <= budget) [low, best] = [middle, found];
-    else high = middle;
+    const next = outcome(leastTime(chain, middle) as readonly Segment[]);
+    if (next.peak > peak) high = middle;
+    else low = middle;
+    if (next.peak <= peak && time(next) < time(best)) best = next;
   }
   return best;
+}
+
+function withinBudget(chain: TapeChain, budget: number, outcome: Try): Outcome {
+  const all = outcome([{ from: 0, to: chain.stages, mode: 0 }]);
+  if (all.peak <= budget) return all;
+  const least = smallest(chain, outcome);
+  if (least.peak > budget)
+    fail("CEC4018", {
+      message: `a training step does not fit into ${budget / MIB} MiB`,
+      why: `the least is ${Math.ceil((10 * least.peak) / MIB) / 10} MiB`,
+      help: "give a larger budget or a smaller batch",
+    });
+  return quickest(chain, budget, least, outcome);
 }

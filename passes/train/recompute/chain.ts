@@ -112,7 +112,7 @@ function stagesOf(tape: Tape): number[] {
     (count[p] as number) += count[p - 1] as number;
     (bytes[p] as number) += bytes[p - 1] as number;
   }
-  const heavy = tape.macs.flatMap((m, at) => (m > 0 ? [at] : []));
+  const heavy = tape.forward.flatMap((op, at) => (tape.macs(op) > 0 ? [at] : []));
   // Between two ops with multiply-accumulates: the place where least goes on, the last of several.
   const places = heavy.slice(1).map((to, i) => {
     let best = to;

@@ -81,6 +81,12 @@ export function leastTime(chain: Chain, budget: number): readonly Segment[] | nu
 /** The least bytes that any segments hold at their fullest moment. */
 export const leastPeak = (chain: Chain): number => plan(chain, (so, e) => Math.max(so.value, so.kept + e.full))?.value ?? 0;
 
+/** The segments that keep the fewest bytes among those that never hold more than `budget`; null where there are none. Behind the last one nothing comes: it keeps everything. */
+export function leastKept(chain: Chain, budget: number): readonly Segment[] | null {
+  const end = plan(chain, (so, e) => (so.kept + e.full <= budget ? so.kept + e.kept : null));
+  return end === null ? null : segmentsOf(end).map((s) => (s.to === chain.stages ? { ...s, mode: 0 } : s));
+}
+
 /** Segments of `length` stages; all but the last are treated by `mode`, the last keeps everything (mode 0), as its backward part follows at once. */
 export function evenSegments(stages: number, length: number, mode: number): readonly Segment[] {
   const count = Math.ceil(stages / length);

@@ -50,8 +50,8 @@ export interface Tape {
   readonly slots: ReadonlyMap<Value, Slot>;
   /** Time of each forward op, in units of one byte moved. */
   readonly time: readonly number[];
-  /** Multiply-accumulates of each forward op. */
-  readonly macs: readonly number[];
+  /** Multiply-accumulates of any op of the graph. */
+  macs(op: Op): number;
   /** Bytes of any value of the graph. */
   bytes(value: Value): number;
 }
@@ -99,8 +99,8 @@ export function readTape(graph: Graph, batch: number): Tape {
   });
   for (const op of backward) for (const v of op.inputs) markSaved(v === null ? undefined : slots.get(v));
   for (const s of slots.values()) if (s.output) for (let of = s.of; of !== null; of = of.of) of.output = true;
-  const costs = forward.map(cost);
-  return { forward, backward, slots, time: costs.map((c) => c.time), macs: costs.map((c) => c.macs), bytes };
+  const costs = new Map(ops.map((op) => [op, cost(op)]));
+  return { forward, backward, slots, time: forward.map((op) => cost(op).time), macs: (op) => costs.get(op)?.macs ?? 0, bytes };
 }
 
 function markSaved(slot: Slot | undefined): void {

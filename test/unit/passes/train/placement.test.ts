@@ -1,7 +1,7 @@
 /** Segments of a chain against all segments there are. */
 import { expect, it } from "vitest";
 import { randomFrom } from "../../../../compiler/core/index.js";
-import { type Chain, evenSegments, leastPeak, leastTime, type Segment } from "../../../../passes/train/recompute/placement.js";
+import { type Chain, evenSegments, leastKept, leastPeak, leastTime, type Segment } from "../../../../passes/train/recompute/placement.js";
 
 const integer = (random: () => number, most: number): number => Math.floor(random() * (most + 1));
 
@@ -37,19 +37,20 @@ function* allSegments(chain: Chain, from = 0): Generator<Segment[]> {
 }
 
 /** Walks the step: forward fills up what is kept, backward empties it. */
-function measure(chain: Chain, segments: readonly Segment[]): { peak: number; time: number } {
+function measure(chain: Chain, segments: readonly Segment[]): { peak: number; time: number; kept: number } {
   const costs = segments.map((s) => chain.cost(s.from, s.to, s.mode));
   let kept = costs.reduce((n, c) => n + c.kept, 0);
+  const before = kept - (costs.at(-1)?.kept ?? 0);
   let [peak, time] = [kept, 0];
   for (const c of [...costs].reverse()) {
     peak = Math.max(peak, kept - c.kept + c.full);
     kept -= c.kept;
     time += c.time;
   }
-  return { peak, time };
+  return { peak, time, kept: before };
 }
 
-it("the least peak, and the least time within any budget, are those of all segments there are", () => {
+it("the least peak, and the least time and the fewest kept bytes within any budget, are those of all segments there are", () => {
   for (let seed = 1; seed <= 40; seed++) {
     const chain = chainOf(seed, 1 + (seed % 6), 1 + (seed % 3));
     const all = [...allSegments(chain)].map((s) => measure(chain, s));
@@ -59,12 +60,16 @@ it("the least peak, and the least time within any budget, are those of all segme
       const fitting = all.filter((m) => m.peak <= budget);
       const found = leastTime(chain, budget);
       expect(found === null).toBe(fitting.length === 0);
+      const few = leastKept(chain, budget);
+      expect(few === null).toBe(fitting.length === 0);
       if (found === null) continue;
       expect(found.map((s) => s.from)).toEqual([0, ...found.slice(0, -1).map((s) => s.to)]);
       expect(found.at(-1)?.to).toBe(chain.stages);
       const { peak, time } = measure(chain, found);
       expect(peak).toBeLessThanOrEqual(budget);
       expect(time).toBe(Math.min(...fitting.map((m) => m.time)));
+      expect(measure(chain, few as Segment[])).toMatchObject({ kept: Math.min(...fitting.map((m) => m.kept)) });
+      expect(measure(chain, few as Segment[]).peak).toBeLessThanOrEqual(budget);
     }
   }
 });

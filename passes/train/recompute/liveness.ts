@@ -9,9 +9,29 @@ interface Buffer {
   last: number;
 }
 
+/** Most partial sums of a convolution's weight gradient, in copies and in bytes. */
+const [PARTS, PART_BYTES] = [16, 2 ** 25];
+
+/** Bytes that an op of the engine needs beside its results: operands of products that are packed in each run, partial sums. */
+function scratchOf(op: Op, tape: Tape): number {
+  const bytes = (i: number): number => (op.inputs[i] == null ? 0 : tape.bytes(op.inputs[i] as Value));
+  switch (op.kind) {
+    case "gemm":
+      return bytes(1) + (op.attrs["transA"] === 1 ? bytes(0) : 0);
+    case "cpu.conv_variable":
+      return bytes(1);
+    case "cpu.conv_transpose_variable":
+      return 2 * bytes(1);
+    case "train.conv_backward_weights":
+      return Math.min(PARTS * tape.bytes(op.outputs[0] as Value), PART_BYTES);
+    default:
+      return 0;
+  }
+}
+
 /**
  * Results live from the op that makes them to the last op that reads them; ops without multiply-accumulates write over an operand of the same size that nobody reads
- * after. The caller's arrays (inputs and results of the step) and the ops' scratch memory do not count: the engine's plan is a little larger.
+ * after. The caller's arrays (inputs and results of the step) do not count. The ops' scratch memory is estimated: the engine's plan tells.
  */
 export function liveBytes(graph: Graph, tape: Tape, dropped: ReadonlySet<Value>, again: readonly Again[]): readonly number[] {
   const before = new Map(again.map((a) => [a.before, a.ops]));
@@ -50,5 +70,8 @@ export function liveBytes(graph: Graph, tape: Tape, dropped: ReadonlySet<Value>,
     (change[b.last + 1] as number) -= b.bytes;
   }
   let live = 0;
-  return steps.map((_, i) => (live += change[i] as number));
+  return steps.map(({ op }, i) => {
+    live += change[i] as number;
+    return live + scratchOf(op, tape);
+  });
 }

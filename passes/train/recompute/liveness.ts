@@ -22,8 +22,11 @@ function scratchOf(op: Op, tape: Tape): number {
       return bytes(1);
     case "cpu.conv_transpose_variable":
       return 2 * bytes(1);
-    case "train.conv_backward_weights":
-      return Math.min(PARTS * tape.bytes(op.outputs[0] as Value), PART_BYTES);
+    case "train.conv_backward_weights": {
+      const [images = 1, part] = [tape.dims(op.inputs[0] as Value)?.[0], tape.bytes(op.outputs[0] as Value)];
+      const parts = Math.min(PARTS, images, Math.floor(PART_BYTES / Math.max(1, part)));
+      return parts > 1 ? parts * part : 0;
+    }
     default:
       return 0;
   }

@@ -54,6 +54,8 @@ export interface Tape {
   macs(op: Op): number;
   /** Bytes of any value of the graph. */
   bytes(value: Value): number;
+  /** Dimensions of any value; `null` where one is not known. */
+  dims(value: Value): readonly number[] | null;
 }
 
 /**
@@ -68,7 +70,7 @@ export function readTape(graph: Graph, batch: number): Tape {
   if (end <= 0 || end === ops.length)
     fail("CEC4014", { message: "the graph holds no loss with gradients behind it", help: "put `add_loss`, `autodiff` and `apply_optimizer` before" });
   const [forward, backward] = [ops.slice(0, end), ops.slice(end)];
-  const { bytes, cost } = sizesOf(graph, batch);
+  const { bytes, dims, cost } = sizesOf(graph, batch);
 
   const states = new Set(statesOf(graph).map((s) => s.value));
   const [onData, onParameters] = [new Set(graph.inputs.filter((v) => !states.has(v))), new Set<Value>(states)];
@@ -100,7 +102,7 @@ export function readTape(graph: Graph, batch: number): Tape {
   for (const op of backward) for (const v of op.inputs) markSaved(v === null ? undefined : slots.get(v));
   for (const s of slots.values()) if (s.output) for (let of = s.of; of !== null; of = of.of) of.output = true;
   const costs = new Map(ops.map((op) => [op, cost(op)]));
-  return { forward, backward, slots, time: forward.map((op) => cost(op).time), macs: (op) => costs.get(op)?.macs ?? 0, bytes };
+  return { forward, backward, slots, time: forward.map((op) => cost(op).time), macs: (op) => costs.get(op)?.macs ?? 0, bytes, dims };
 }
 
 function markSaved(slot: Slot | undefined): void {
@@ -108,7 +110,7 @@ function markSaved(slot: Slot | undefined): void {
 }
 
 /** Bytes of values and costs of ops at a batch size. */
-function sizesOf(graph: Graph, batch: number): { bytes(v: Value): number; cost(op: Op): { macs: number; time: number } } {
+function sizesOf(graph: Graph, batch: number): Pick<Tape, "bytes" | "dims"> & { cost(op: Op): { macs: number; time: number } } {
   const values = new Map<Value, Value>();
   const sized = graph.clone(values);
   for (const v of sized.inputs) {
@@ -126,6 +128,7 @@ function sizesOf(graph: Graph, batch: number): { bytes(v: Value): number; cost(o
   const bytes = (v: Value): number => (v.type.kind === "tensor" ? byteSize(v.type.elem, countOf(dims(v) ?? [0])) : 0);
   return {
     bytes,
+    dims,
     cost(op) {
       if (isView(op)) return { macs: 0, time: 0 };
       const moved = [...op.inputs, ...op.outputs].reduce((n, v) => n + (v === null ? 0 : bytes(v)), 0);

@@ -59,11 +59,11 @@ export function readText(path: string): string {
 }
 
 /**
- * Loads a model.
+ * Loads a model; those of the language may have arguments: `models/resnet20.cplan#resnet20(blocks: 18)`.
  * @throws CecError what the readers reject; CEC1002 for a file of no known kind
  */
 export async function loadModel(path: string, set: Readonly<Record<string, string>> = {}): Promise<LoadedModel> {
-  const [file = "", name] = path.split("#");
+  const [file = "", call] = path.split("#");
   switch (extname(file).toLowerCase()) {
     case ".onnx": {
       const graph = importOnnxFile(file);
@@ -76,6 +76,7 @@ export async function loadModel(path: string, set: Readonly<Record<string, strin
     case ".cplan": {
       const checked = await openPlan(file, set);
       throwErrors(checked);
+      const { name, args } = modelCall(call);
       const names = [...checked.models.keys()];
       const wanted = name ?? (names.length === 1 ? names[0] : undefined);
       if (wanted === undefined || !checked.models.has(wanted)) {
@@ -85,8 +86,8 @@ export async function loadModel(path: string, set: Readonly<Record<string, strin
           help: `name one: ${file}#${names[0] ?? "NAME"}`,
         });
       }
-      const graph = await elaborateModel(checked, wanted, {}, 0);
-      return { graph, path, format: "model", bytes: onnxBytes(graph) };
+      const graph = await elaborateModel(checked, wanted, args, 0);
+      return modelOf(graph, path);
     }
     default:
       return fail("CEC1002", {
@@ -98,6 +99,34 @@ export async function loadModel(path: string, set: Readonly<Record<string, strin
       });
   }
 }
+
+/** A model of the language. Its bytes are counted when they are asked for: that draws its weights. */
+export const modelOf = (graph: Graph, path: string): LoadedModel => ({
+  graph,
+  path,
+  format: "model",
+  get bytes() {
+    return onnxBytes(graph);
+  },
+});
+
+/** A model's name, with arguments where they are given: `resnet20`, `resnet20(blocks: 18)`. */
+function modelCall(text: string | undefined): { readonly name: string | undefined; readonly args: Readonly<Record<string, Literal>> } {
+  const [, name, inside] = /^([^(]*)(?:\((.*)\))?$/s.exec(text ?? "") ?? fail("CEC1002", { message: `\`${text}\` names no model`, help: callHelp });
+  const args: Record<string, Literal> = {};
+  for (const part of (inside ?? "").split(",").filter((s) => s.trim() !== "")) {
+    const [, key, value] =
+      /^\s*(\w+)\s*:\s*(\S+)\s*$/.exec(part) ?? fail("CEC1002", { message: `\`${part.trim()}\` is no argument of a model`, help: callHelp });
+    try {
+      args[key as string] = JSON.parse(value as string) as Literal;
+    } catch {
+      args[key as string] = value as string;
+    }
+  }
+  return { name: name === "" ? undefined : name, args };
+}
+
+const callHelp = "as in 'FILE.cplan#resnet20(blocks: 18)'";
 
 /** The same IR as from an ONNX file, with weights drawn from the seed. */
 export async function elaborateModel(file: CheckedFile, name: string, args: Readonly<Record<string, Literal>>, seed: number): Promise<Graph> {

@@ -1,5 +1,16 @@
 import { z } from "zod";
-import { constantTensor, definePass, type Edit, fail, fromNumbers, type Graph, type Op, tensorType, type Value } from "../../compiler/core/index.js";
+import {
+  constantTensor,
+  definePass,
+  type Edit,
+  fail,
+  fromNumbers,
+  type Graph,
+  type Op,
+  type Tensor,
+  tensorType,
+  type Value,
+} from "../../compiler/core/index.js";
 import { gradientName, LOSS_SCALE, nextName } from "./autodiff.js";
 
 export const optimizerOptions = {
@@ -133,12 +144,20 @@ export function statesOf(graph: Graph): readonly { readonly input: string; reado
   return graph.inputs.flatMap((value) => (outputs.has(nextName(value.name)) ? [{ input: value.name, output: nextName(value.name), value }] : []));
 }
 
-/** Constants whose values training starts from: those that `apply-optimizer` will turn into state. */
-export function initialStates(graph: Graph): readonly { readonly name: string; readonly tensor: NonNullable<ReturnType<typeof constantTensor>> }[] {
+/** Constants whose values training starts from: those that `apply-optimizer` will turn into state. Their elements are read when they are asked for. */
+export function initialStates(graph: Graph): readonly { readonly name: string; readonly tensor: Tensor }[] {
   const outputs = new Set(graph.outputs.map((o) => o.name));
   return graph.constants().flatMap((op) => {
     const v = op.outputs[0] as Value;
-    const tensor = outputs.has(gradientName(v.name)) || outputs.has(nextName(v.name)) ? constantTensor(v) : null;
-    return tensor === null ? [] : [{ name: v.name, tensor }];
+    if (v.type.kind !== "tensor" || !(outputs.has(gradientName(v.name)) || outputs.has(nextName(v.name)))) return [];
+    const { elem, shape } = v.type;
+    const tensor = {
+      type: elem,
+      dims: shape as readonly number[],
+      get data() {
+        return (constantTensor(v) as Tensor).data;
+      },
+    };
+    return [{ name: v.name, tensor }];
   });
 }

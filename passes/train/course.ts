@@ -29,6 +29,16 @@ export const courseOptions = {
   epochs: positive.default(10).describe("passes over the data"),
   steps: positive.optional().describe("steps instead of epochs"),
   batch: positive.default(128).describe("samples of one step"),
+  recompute: z
+    .union([
+      z.enum(["sqrt", "optimum"]),
+      z.object({ every: positive.describe("stages of a segment") }).strict(),
+      z.object({ budget: z.number().positive().describe("MiB of working memory") }).strict(),
+    ])
+    .optional()
+    .describe(
+      "keep fewer activations and make the others again, as in `recompute_activations`: `sqrt`, `optimum`, `{ every: n }`, `{ budget: MiB }`",
+    ),
   parameters: z.array(z.string()).optional().describe("names of the constants to train, `*` stands for any text; default: all weights"),
   frozen: z.array(z.string()).optional().describe("names of constants that stay as they are, their batch normalization included"),
   batch_norm: z.enum(["batch", "frozen"]).default("batch").describe("normalize by the batch and update running statistics, or use them as they are"),
@@ -130,6 +140,7 @@ export async function runCourse(
       epochs: o.epochs,
       steps: o.steps,
       batch: o.batch,
+      recompute: o.recompute,
       rate: o.rate,
       schedule: o.schedule,
       milestones: o.milestones,

@@ -9,6 +9,7 @@ import { fakeQuantize } from "./fake-quantize.js";
 import { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
 import { halfPrecision } from "./half-precision.js";
 import { qat, trainInt8 } from "./qat.js";
+import { recomputeActivations } from "./recompute-activations.js";
 import { train } from "./train.js";
 import { unrollRecurrent } from "./unroll-recurrent.js";
 import { untieVectors } from "./untie-vectors.js";
@@ -23,6 +24,7 @@ export { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
 export { differentiable } from "./gradients/index.js";
 export { halfPrecision } from "./half-precision.js";
 export { qat, trainInt8 } from "./qat.js";
+export { recomputeActivations } from "./recompute-activations.js";
 export { train } from "./train.js";
 export { unrollRecurrent } from "./unroll-recurrent.js";
 export { untieVectors } from "./untie-vectors.js";
@@ -41,4 +43,5 @@ export const trainPasses = [
   applyOptimizer,
   fuseBatchNormRelu,
   halfPrecision,
+  recomputeActivations,
 ] as unknown as readonly PassDefinition[];

@@ -1,5 +1,5 @@
 /** Which constants of a graph are parameters. */
-import { constantTensor, fail, type Graph, isFloat, type Op, suggest, type Value } from "../../compiler/core/index.js";
+import { elementCount, fail, type Graph, isFloat, type Op, suggest, type Value } from "../../compiler/core/index.js";
 
 /** Operands that hold weights, by kind. Data movement passes a weight on: unrolled recurrent ops read slices of theirs. */
 const weightOperands: Readonly<Record<string, readonly number[]>> = {
@@ -29,6 +29,8 @@ const weightOperands: Readonly<Record<string, readonly number[]>> = {
   unsqueeze: [0],
 };
 
+const elementsOf = ({ outputs: [v] }: Op): number => (v?.type.kind === "tensor" ? (elementCount(v.type.shape) ?? 0) : 0);
+
 /** `*` stands for any text, `?` for one character. */
 export function matcher(pattern: string): (name: string) => boolean {
   const escaped = pattern
@@ -52,7 +54,7 @@ const isWeight = (graph: Graph, op: Op): boolean => {
  */
 export function parametersOf(graph: Graph, patterns: readonly string[] | undefined): Op[] {
   const constants = floats(graph);
-  if (patterns === undefined) return constants.filter((op) => isWeight(graph, op) && (constantTensor(op.outputs[0])?.data.length ?? 0) > 1);
+  if (patterns === undefined) return constants.filter((op) => isWeight(graph, op) && elementsOf(op) > 1);
   return matching(constants, patterns);
 }
 

@@ -49,7 +49,7 @@ export interface KernelInfo {
 /** @throws CecError CEC6009 when the addon is not built */
 export const cpuInfo = (): CpuInfo => loadAddon().cpuInfo() as CpuInfo;
 
-export { createTrainingSession, type State, type TrainingSession } from "./training.js";
+export { createTrainingSession, planTraining, type State, type TrainingSession } from "./training.js";
 
 let kinds: ReadonlySet<string> | undefined;
 /** Kinds of ops that the engine runs. */

@@ -2,8 +2,8 @@
 import { fail } from "../../compiler/core/diagnostics/index.js";
 import { fromBytes, type Tensor } from "../../compiler/core/ir/tensor.js";
 import type { ElementType } from "../../compiler/core/ir/types.js";
-import { type AddonTensor, guarded, loadAddon, translate } from "./addon.js";
-import type { NativeProgram, OpProfile, SessionOptions } from "./session.js";
+import { type AddonTensor, guarded, loadAddon, type MemoryPlan, translate } from "./addon.js";
+import type { NativeProgram, OpProfile, SessionOptions, TensorInfo } from "./session.js";
 import { loadProgram, programOf } from "./session.js";
 
 /** A tensor that each step changes. */
@@ -85,4 +85,28 @@ export function createTrainingSession(bytes: Uint8Array, given: readonly State[]
     arenaBytes: () => session.arenaBytes(),
     dispose: () => session.dispose(),
   };
+}
+
+/**
+ * The memory plan of a step: the one that runs, states in place. Nothing is run, and no states are held.
+ *
+ * @param updates pairs of an input and the output that is its next value
+ * @param shapes of all inputs, in the program's order
+ * @throws CecError as `createTrainingSession`
+ */
+export function planTraining(
+  bytes: Uint8Array,
+  updates: readonly Pick<State, "input" | "output">[],
+  shapes: (inputs: readonly TensorInfo[]) => readonly (readonly number[])[],
+  threads = 1,
+): MemoryPlan {
+  const addon = loadAddon();
+  const program = loadProgram(bytes);
+  const pairs = updates.flatMap((s) => [s.input, s.output]);
+  const session = guarded(() => new addon.Session(programOf(program), threads, [], false, pairs));
+  try {
+    return guarded(() => session.memoryPlan(shapes(program.inputs)));
+  } finally {
+    session.dispose();
+  }
 }

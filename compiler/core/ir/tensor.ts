@@ -331,6 +331,16 @@ export function memoryBlob(bytes: Uint8Array): Blob {
   };
 }
 
+/** Bytes that are made when somebody asks for them, and then kept: `make` gives `byteLength` bytes, the same ones each time. */
+export function lazyBlob(byteLength: number, make: () => Uint8Array): Blob {
+  let made: Blob | undefined;
+  const blob = (): Blob => {
+    made ??= memoryBlob(make());
+    return made;
+  };
+  return { byteLength, hash: () => blob().hash(), bytes: () => blob().bytes(), chunks: () => blob().chunks() };
+}
+
 /** Bytes read from a file at a time. */
 const CHUNK = 1 << 24;
 

@@ -12,6 +12,9 @@ export interface Augmentation {
   readonly cutout: number;
 }
 
+/** Which activations a step keeps, the others being made again: segments as `recompute_activations` has them, of `every` stages, or within `budget` MiB. */
+export type Recompute = "sqrt" | "optimum" | { readonly every: number } | { readonly budget: number };
+
 /** What the options of `train` come to. */
 export interface TrainingSettings {
   /** Data sets by their names in the plan, with a slice where one is wanted: `cifar10.train[0:25600]`. */
@@ -21,6 +24,8 @@ export interface TrainingSettings {
   /** Wins over `epochs`. */
   readonly steps: number | undefined;
   readonly batch: number;
+  /** Absent: all that is read again is kept. */
+  readonly recompute: Recompute | undefined;
   readonly rate: number;
   readonly schedule: "constant" | "step" | "cosine";
   /** Parts of all steps after which `step` multiplies the rate by `gamma`. */

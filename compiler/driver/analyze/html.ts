@@ -1,30 +1,9 @@
-/** The analysis as one self-contained page: plots by Observable Plot, which is inlined; no network. */
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+/** The analysis as one self-contained page. */
+import { card, plotPage, section, table, text } from "../plot-page.js";
 import { damage } from "./advice.js";
 import { formatCosine, formatDb, formatRange, formatShare, formatSmall } from "./format.js";
 import type { AnalysisReport } from "./index.js";
-import { pageScript, pageStyle } from "./page.js";
-
-const escapes: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
-const text = (s: unknown): string => String(s).replace(/[&<>"]/g, (c) => escapes[c] as string);
-
-/** Minified builds of d3 and Plot, as the packages ship them. */
-function libraries(): string[] {
-  const plot = createRequire(import.meta.url).resolve("@observablehq/plot");
-  const d3 = createRequire(plot).resolve("d3");
-  return [join(dirname(d3), "../dist/d3.min.js"), join(dirname(plot), "../dist/plot.umd.min.js")].map((path) => readFileSync(path, "utf8"));
-}
-
-function table(head: readonly string[], rows: readonly (readonly unknown[])[], left: number): string {
-  const cell = (tag: string, v: unknown, i: number): string => `<${tag}${i >= left ? ' class="n"' : ""}>${text(v)}</${tag}>`;
-  return `<div class="scroll"><table><thead><tr>${head.map((h, i) => cell("th", h, i)).join("")}</tr></thead><tbody>${rows
-    .map((r) => `<tr>${r.map((v, i) => cell("td", v, i)).join("")}</tr>`)
-    .join("\n")}</tbody></table></div>`;
-}
-
-const card = (value: string, what: string): string => `<div class="card"><b>${text(value)}</b><span>${text(what)}</span></div>`;
+import { pageScript } from "./page.js";
 
 function cards(r: AnalysisReport): string {
   const { kl, flips } = r.output;
@@ -95,8 +74,6 @@ function plotData(r: AnalysisReport): unknown {
 }
 
 export function analysisHtml(r: AnalysisReport): string {
-  const figure = (id: string, title: string, what: string): string =>
-    `<section id="${id}"><h2>${title}</h2><p class="sub">${what}</p><div class="plot"></div></section>`;
   const quantizers = r.quantizers.map((q) => [
     q.value,
     q.type,
@@ -109,16 +86,14 @@ export function analysisHtml(r: AnalysisReport): string {
     formatDb(q.sqnr),
     `${q.best.range} ${formatDb(q.best.sqnr)}`,
   ]);
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${text(r.compressed)}: cec analysis</title><style>${pageStyle}</style></head><body>
-<h1>Error analysis</h1>
+  const body = `<h1>Error analysis</h1>
 <p class="sub"><code>${text(r.compressed)}</code> against <code>${text(r.source)}</code> · ${r.samples} samples of ${text(r.data)} · cec ${text(r.cec)}</p>
 <div class="cards">${cards(r)}</div>
 <h2>Advice</h2>${advice(r)}
-${figure("errors", "Error layer by layer", "Signal to quantization noise in dB, higher is better: of the stored weights, of the layer alone (the float model’s values through it), and accumulated in the compressed model.")}
-${r.sensitivity === null ? "" : figure("sensitivity", "What each layer costs the output", `Measured on ${r.sensitivity.samples} samples. Bar: only this layer quantized. Mark: all layers quantized but this one; the line is all of them. A mark far left of the line is a layer worth keeping in float.`)}
-${r.quantizers.length === 0 ? "" : figure("bits", "Where the 8 bits of activations go", "Bits that the data never reaches, bits spent on values beyond three standard deviations, and what is left for the rest.")}
-${figure("coverage", "Calibration coverage", "Share of the range of activations that the first n samples span, and of weights that were multiplied with anything but zero.")}
+${section("errors", "Error layer by layer", "Signal to quantization noise in dB, higher is better: of the stored weights, of the layer alone (the float model’s values through it), and accumulated in the compressed model.")}
+${r.sensitivity === null ? "" : section("sensitivity", "What each layer costs the output", `Measured on ${r.sensitivity.samples} samples. Bar: only this layer quantized. Mark: all layers quantized but this one; the line is all of them. A mark far left of the line is a layer worth keeping in float.`)}
+${r.quantizers.length === 0 ? "" : section("bits", "Where the 8 bits of activations go", "Bits that the data never reaches, bits spent on values beyond three standard deviations, and what is left for the rest.")}
+${section("coverage", "Calibration coverage", "Share of the range of activations that the first n samples span, and of weights that were multiplied with anything but zero.")}
 ${
   r.unmatched.length === 0
     ? ""
@@ -129,12 +104,6 @@ ${
       )}`
 }
 <details><summary>All layers (${r.layers.length})</summary>${table(["layer", "kind", "stored", "weights", "alone", "accumulated", "cosine", "mse", "output, alone", "output, all but it"], layerRows(r), 3)}</details>
-<details><summary>All quantizers of activations (${quantizers.length})</summary>${table(["activation", "type", "range", "seen", "clipped", "beyond 3σ", "bits on those", "unused bits", "SQNR", "best range"], quantizers, 2)}</details>
-<script type="application/json" id="data">${JSON.stringify(plotData(r)).replaceAll("<", "\\u003c")}</script>
-${libraries()
-  .map((code) => `<script>${code.replaceAll("</script", "<\\/script")}</script>`)
-  .join("\n")}
-<script>${pageScript}</script>
-</body></html>
-`;
+<details><summary>All quantizers of activations (${quantizers.length})</summary>${table(["activation", "type", "range", "seen", "clipped", "beyond 3σ", "bits on those", "unused bits", "SQNR", "best range"], quantizers, 2)}</details>`;
+  return plotPage({ title: `${r.compressed}: cec analysis`, body, data: plotData(r), script: pageScript });
 }

@@ -1,22 +1,5 @@
-/** Style and script of the page. The script runs in the browser, after d3 and Plot. */
-
-export const pageStyle = `:root{color-scheme:light dark;--ink:#1b1f24;--dim:#57606a;--line:#d8dee4;--back:#fff;--panel:#f6f8fa;--a:#3e6bd6;--b:#e08a00;--c:#d1495b;--rest:#9fb8ad;--plot-background:var(--panel)}
-@media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--dim:#9198a1;--line:#30363d;--back:#0d1117;--panel:#161b22;--a:#7aa2ff;--b:#f0b040;--c:#ff7b8a;--rest:#4f6b61}}
-body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1.25rem;color:var(--ink);background:var(--back)}
-h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.15rem;margin:2.2rem 0 .2rem}.sub{color:var(--dim);margin:.1rem 0 .7rem}code{font-size:.9em}
-.cards{display:flex;flex-wrap:wrap;gap:.75rem;margin:1rem 0}.card{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.6rem 1rem;display:flex;flex-direction:column}
-.card b{font-size:1.3rem;font-variant-numeric:tabular-nums}.card span{color:var(--dim)}
-pre{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.8rem 1rem;overflow-x:auto}li{margin:.35rem 0}
-.plot{background:var(--panel);border:1px solid var(--line);border-radius:.5rem;padding:.6rem;overflow-x:auto}.plot svg{font:12px system-ui,sans-serif;background:transparent!important;max-width:none}
-.plot figure{margin:0;max-width:none}.plot [class*=swatches]{font-size:13px!important;margin-left:.5rem}
-.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.87rem;font-variant-numeric:tabular-nums}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line)}
-.n{text-align:right;white-space:nowrap}details{margin-top:1.6rem}summary{cursor:pointer;font-size:1.1rem;font-weight:600}`;
-
+/** The plots of the page: runs in the browser (`plotPage`). */
 export const pageScript = String.raw`
-const data = JSON.parse(document.getElementById("data").textContent);
-const short = (s) => (s.length <= 38 ? s : "…" + s.slice(-37));
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
-
 function errors(width) {
   const series = ["weights", "alone", "accumulated"];
   const points = data.layers.flatMap((l) => series.flatMap((s) => (l[s] === null ? [] : [{ ...l, series: s, sqnr: l[s] }])));
@@ -88,16 +71,5 @@ function coverage(width) {
   });
 }
 
-function draw() {
-  for (const [id, plot] of Object.entries({ errors, sensitivity, bits, coverage })) {
-    const at = document.querySelector("#" + id + " .plot");
-    if (at === null) continue;
-    const figure = plot(Math.max(640, at.clientWidth - 20));
-    at.replaceChildren(...(figure === null ? [] : [figure]));
-  }
-}
-draw();
-let waiting;
-addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(draw, 150); });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+show({ errors, sensitivity, bits, coverage });
 `;

@@ -39,7 +39,7 @@ import { modelCost } from "../inspect.js";
 import { passOf } from "../language.js";
 import { measureLatency, syntheticFeeds } from "../latency.js";
 import type { Metric } from "../metrics.js";
-import { elaborateModel, type LoadedModel, loadModel, onnxBytes } from "../model.js";
+import { elaborateModel, type LoadedModel, loadModel, modelOf, onnxBytes } from "../model.js";
 import { optionsOf, type Search, searchInt8 } from "../search.js";
 import { type DataSource, openSource } from "../train/loader.js";
 import { createTrainer } from "../train/trainer.js";
@@ -98,7 +98,7 @@ export async function planSource(file: CheckedFile, plan: CheckedPlan): Promise<
   const { source } = plan;
   if (source.kind === "file") return placed(source.span, () => loadModel(source.path));
   const graph = await elaborateModel(file, source.model, source.args, plan.seed);
-  return { graph, path: `${file.path}#${source.model}`, format: "model", bytes: onnxBytes(graph) };
+  return modelOf(graph, `${file.path}#${source.model}`);
 }
 
 export async function openRef(file: CheckedFile, ref: DataRef): Promise<Dataset> {

@@ -1,7 +1,20 @@
 /** How a layer of the language is declared: what the language checks, and the ops that it stands for. */
 import type { z } from "zod";
 import type { LayerDeclaration } from "../../../dsl/index.js";
-import { f32, fail, type GraphBuilder, normalFrom, randomFrom, type Shape, streamOf, type Tensor, type Value } from "../../core/index.js";
+import {
+  f32,
+  fail,
+  type GraphBuilder,
+  lazyBlob,
+  normalFrom,
+  randomFrom,
+  type Shape,
+  streamOf,
+  type Tensor,
+  tensorType,
+  toBytes,
+  type Value,
+} from "../../core/index.js";
 
 export interface LayerContext {
   readonly b: GraphBuilder;
@@ -53,12 +66,16 @@ export function layerContext(b: GraphBuilder, name: string, seed: number): Layer
     name,
     weights(suffix, dims, fanIn) {
       const full = `${name}.${suffix}`;
-      const random = randomFrom(seed, streamOf(full));
       const deviation = Math.sqrt(2 / Math.max(1, fanIn));
       const count = elements(suffix, dims);
-      const data = new Float32Array(count);
-      for (let i = 0; i < count; i++) data[i] = deviation * normalFrom(random);
-      return b.constant(full, f32(dims, data));
+      // Drawn when they are needed: planning the memory of a model with gigabytes of weights does not.
+      const draw = (): Uint8Array => {
+        const random = randomFrom(seed, streamOf(full));
+        const data = new Float32Array(count);
+        for (let i = 0; i < count; i++) data[i] = deviation * normalFrom(random);
+        return toBytes(f32(dims, data));
+      };
+      return b.graph.addConstant(full, tensorType("f32", dims), lazyBlob(4 * count, draw));
     },
     filled: (suffix, dims, value) => b.constant(`${name}.${suffix}`, f32(dims, new Float32Array(elements(suffix, dims)).fill(value))),
     constant: (suffix, t) => b.constant(`${name}.${suffix}`, t),

@@ -66,7 +66,12 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
   const key = await keyOf(task, data, validation);
   const found = path === null ? null : readCheckpoint(path);
   const from = found?.key === key ? found : null;
-  const { session } = await compileTraining(task.graph, from?.states ?? task.initial, { threads: o.threads, precision: s.precision });
+  const { session } = await compileTraining(task.graph, from?.states ?? task.initial, {
+    threads: o.threads,
+    precision: s.precision,
+    recompute: s.recompute,
+    batch,
+  });
   const loader = await openLoader({ source, batch, seed: s.seed, augment: s.augment }, data, s.workers, from?.step ?? 0);
   const measure = async (): Promise<number> => top1Of(task, session.states, validation as Dataset, o.threads);
   const inputs = dataInputs(task.graph);
@@ -141,7 +146,7 @@ const copyOf = (states: ReadonlyMap<string, Tensor>): Map<string, Tensor> =>
 
 /** Everything that the course depends on. */
 async function keyOf(task: TrainingTask, data: Dataset, validation: Dataset | null): Promise<string> {
-  const { checkpoint: _, checkpointEvery: __, workers: ___, ...settings } = task.settings;
+  const { checkpoint: _, checkpointEvery: __, workers: ___, recompute: ____, ...settings } = task.settings;
   const h = createHash("sha256").update(hashGraph(task.graph, { names: true }));
   for (const [name, t] of task.initial) h.update(name).update(toBytes(t));
   const sets = await Promise.all([data, validation].map(async (d) => (d === null ? null : [d.name, d.shapes, await contentKey(d)])));

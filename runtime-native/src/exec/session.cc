@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <list>
 #include <mutex>
@@ -476,15 +477,17 @@ struct Session::Impl {
 
   MemoryPlan memory_plan(const std::vector<Shape>& inputs) {
     if (inputs.size() != program->inputs().size()) throw Error(codes::kFeed, "the program has " + std::to_string(program->inputs().size()) + " inputs, " + std::to_string(inputs.size()) + " shapes were given");
+    // One block of zeros serves all inputs: planning reads few of them, and fresh pages take no memory until they are read.
     std::vector<TensorView> feeds;
-    std::vector<std::shared_ptr<void>> zeros;
+    size_t most = 1;
     for (size_t i = 0; i < inputs.size(); ++i) {
-      const ProgramTensor& tensor = program->tensors()[static_cast<size_t>(program->inputs()[i])];
-      const size_t bytes = checked_bytes(tensor.dtype, inputs[i]);
-      zeros.push_back(allocate_aligned(bytes));
-      if (bytes != 0) std::memset(zeros.back().get(), 0, bytes);
-      feeds.push_back({tensor.dtype, inputs[i], zeros.back().get()});
+      const DType dtype = program->tensors()[static_cast<size_t>(program->inputs()[i])].dtype;
+      most = std::max(most, checked_bytes(dtype, inputs[i]));
+      feeds.push_back({dtype, inputs[i], nullptr});
     }
+    const std::unique_ptr<void, decltype(&std::free)> zeros(std::calloc(most, 1), &std::free);
+    if (zeros == nullptr) throw std::bad_alloc();
+    for (TensorView& feed : feeds) feed.data = zeros.get();
     std::lock_guard<std::mutex> lock(mutex);
     check_feeds(feeds);
     const Plan& plan = plan_for(feeds);

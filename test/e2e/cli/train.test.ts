@@ -157,3 +157,65 @@ it("Ctrl-C leaves a checkpoint of the last step, and the same command goes on", 
   expect(build(folder, "cut").status).toBe(0);
   expect(readFileSync(join(folder, "cut/net.onnx")).equals(readFileSync(join(folder, "whole/net.onnx")))).toBe(true);
 });
+
+it("gives the same bytes where activations are made again, and goes on from a checkpoint of a run that kept them", () => {
+  const folder = project("epochs: 2, rate: 0.1");
+  expect(build(folder, "kept").status).toBe(0);
+  const want = readFileSync(join(folder, "kept/net.onnx"));
+  for (const how of ["optimum", "{ budget: 2 }"]) {
+    write(folder, "plan.cplan", plan(`epochs: 2, rate: 0.1, recompute: ${how}`));
+    const r = build(folder, how);
+    expect(r.status, r.stderr).toBe(0);
+    expect(readFileSync(join(folder, how, "net.onnx")).equals(want), how).toBe(true);
+  }
+  const again = build(folder, "kept");
+  expect(again.status).toBe(0);
+  expect(readFileSync(join(folder, "kept/net.onnx")).equals(want)).toBe(true);
+  write(folder, "plan.cplan", plan("epochs: 2, rate: 0.1, recompute: { budget: 0.01 }"));
+  const r = build(folder, "small");
+  expect(r.status).toBe(1);
+  expect(r.stderr).toMatch(/error\[CEC4018\]: a training step of 32 samples does not fit into 0.01 MiB\n = why: the least is [\d.]+ MiB/);
+});
+
+it("shows the memory of a training step from a plan and from a model, without running it", () => {
+  const folder = project("epochs: 1, recompute: { every: 2 }");
+  const inspect = (...args: string[]) => cec(folder, ["inspect", ...args, "--memory", "--train"]);
+  const plan = JSON.parse(inspect("plan.cplan#p", "--json").stdout);
+  expect(plan).toMatchObject({ batch: 32, recompute: { every: 2 } });
+  const model = JSON.parse(inspect("plan.cplan#net", "--json", "--batch", "32", "--recompute", "every=2").stdout);
+  for (const key of ["without", "with"]) expect(model[key].arenaBytes).toBe(plan[key].arenaBytes);
+  // Weights, scales and biases with their velocities, running statistics, and the results of a step.
+  const parameters = 8 * 9 + 2 * 8 + 16 * 8 * 9 + 2 * 16 + 16 * 10 + 10;
+  expect(plan.stateBytes).toBe(4 * (2 * parameters + 2 * (8 + 16) + 32 * 10 + 3));
+  const text = inspect("plan.cplan#p", "--html", "m.html");
+  expect(text.stdout).toMatch(/times less working memory, \d+ of \d+ forward ops run twice/);
+  expect(text.stdout).toContain("wrote m.html");
+  const page = readFileSync(join(folder, "m.html"), "utf8");
+  expect(page).toContain("Memory over a training step");
+  expect(page).not.toMatch(/(src|href)="?https?:/);
+  const data = JSON.parse((/<script type="application\/json" id="data">(.*?)<\/script>/s.exec(page) as RegExpExecArray)[1] as string);
+  expect(data.plans.map((p: { live: number[] }) => Math.max(...p.live))).toEqual([plan.without.liveBytes, plan.with.liveBytes]);
+  for (const [args, message] of [
+    [["plan.cplan#p", "--recompute", "every=0"], "error[CEC1001]: --recompute takes optimum, sqrt, every=N or budget=MIB"],
+    [["plan.cplan#p", "--recompute", "budget=0.01"], "error[CEC4018]"],
+    [["plan.cplan#q"], "error[CEC2012]"],
+  ] as const) {
+    const r = inspect(...args);
+    expect(r.status).toBe(1);
+    expect(r.stderr).toContain(message);
+  }
+  write(
+    folder,
+    "other.cplan",
+    'model net() {\n  input x: f32[N, 4]\n  output y = x |> linear(2)\n}\nplan p {\n  source model net\n  fuse\n  emit onnx "a.onnx"\n}\n',
+  );
+  expect(inspect("other.cplan#p").stderr).toContain("error[CEC4016]: other.cplan#p trains nothing");
+});
+
+it("a model by path takes arguments", () => {
+  const folder = temporaryFolder();
+  write(folder, "m.cplan", 'model net(width = 4, name = "a") {\n  input x: f32[N, 4]\n  output y = x |> linear(width)\n}\n');
+  expect(JSON.parse(cec(folder, ["inspect", "m.cplan#net(width: 7)", "--json"]).stdout).parameters).toBe(7 * 5);
+  expect(cec(folder, ["inspect", "m.cplan#net(width 7)"]).stderr).toContain("error[CEC1002]: `width 7` is no argument of a model");
+  expect(cec(folder, ["inspect", "m.cplan#net(wide: 7)"]).stderr).toContain("has no parameter `wide`");
+});

@@ -49,6 +49,10 @@ export const codes4 = {
     title: "Teacher does not fit the student",
     text: "`distill` runs both on the same samples: the teacher takes the student's inputs and gives logits of the same classes, and paired hidden tensors have one height and width.",
   },
+  CEC4018: {
+    title: "Training step does not fit the memory budget",
+    text: "However much is made again, a step needs more working memory than the budget of `recompute_activations`. The message names the least.",
+  },
   CEC4012: { title: "No patch is at fault", text: "The bisection needs a pipeline whose result is bad and whose source is good." },
   CEC4020: {
     title: "Times of ops cannot be measured",

@@ -56,15 +56,29 @@ export function part(data: Dataset, every: number, only: boolean): Dataset {
   };
 }
 
-/** Batches of at most `size` samples, in order; the last may be shorter. */
+/**
+ * Batches of at most `size` samples, in order; the last may be shorter. While the caller works on one, the next is read: decoding of images runs beside
+ * inference, and one more batch is held.
+ */
 export async function* batches(
   data: Dataset,
   size: number,
   limit = data.size,
 ): AsyncGenerator<Batch & { readonly start: number; readonly count: number }> {
   const end = Math.min(limit, data.size);
-  for (let start = 0; start < end; start += size) {
+  const read = async (start: number): Promise<Batch & { readonly start: number; readonly count: number }> => {
     const count = Math.min(size, end - start);
-    yield { ...(await data.read(start, count)), start, count };
+    return { ...(await data.read(start, count)), start, count };
+  };
+  let next = end > 0 ? read(0) : null;
+  for (let start = size; next !== null; start += size) {
+    const batch = await next;
+    next = start < end ? later(() => read(start)) : null;
+    // A caller that stops early never asks for it.
+    next?.catch(() => undefined);
+    yield batch;
   }
 }
+
+/** Begins after the caller has: what is read without waiting would else hold up the batch that is there. */
+const later = <T>(work: () => Promise<T>): Promise<T> => new Promise((done, failed) => void setImmediate(() => work().then(done, failed)));

@@ -17,7 +17,7 @@ const python = process.env["CEC_PEERS"];
 const script = process.env["CEC_PEER_SCRIPT"] ?? resolve("../shared/peers/ptq.py");
 const out = resolve("out/bench/quantize");
 const lines = join(out, "quantize.jsonl");
-const cec = "dist/compiler/driver/cli/main.js";
+const cec = "dist/bundle/cli.js";
 mkdirSync(out, { recursive: true });
 rmSync(lines, { force: true });
 

@@ -1,6 +1,6 @@
 /** Runs `cec` as a child process, as a user does, in a temporary folder. */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll } from "vitest";
@@ -8,7 +8,11 @@ import { exportOnnx, f32, type Graph, graphBuilder, normalFrom, randomFrom } fro
 import { encodeNpy } from "../../compiler/driver/data/npy.js";
 
 export const root = new URL("../..", import.meta.url).pathname;
-const main = join(root, "dist/compiler/driver/cli/main.js");
+const main = join(root, "dist/bundle/cli.js");
+const made = (path: string): number => statSync(join(root, path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+for (const part of ["compiler-core", "dsl", "passes", "runtime-native-ts", "compiler-driver"])
+  if (made("dist/bundle/cli.js") < made(`dist/.tsbuildinfo/${part}.tsbuildinfo`))
+    throw new Error("dist/bundle is older than what tsc wrote: npm run build");
 
 export interface Ran {
   readonly status: number | null;

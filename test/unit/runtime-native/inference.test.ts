@@ -242,7 +242,7 @@ it.skipIf(!built)("runBatch and batcher give each sample its own result, whateve
 });
 
 it.skipIf(!built)("worker threads have sessions of their own on the same file", async () => {
-  const entry = new URL("../../../dist/runtime-native/ts/inference.js", import.meta.url).href;
+  const entry = new URL("../../../dist/bundle/runtime.js", import.meta.url).href;
   const source = `
     const { parentPort, workerData } = require("node:worker_threads");
     (async () => {

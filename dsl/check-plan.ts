@@ -332,5 +332,11 @@ function passStatement(s: Extract<PlanStatement, { kind: "pass" }>, own: Own, c:
     report,
   });
   if (read.parsed === null) return;
-  own.steps.push({ name: callee.name, options: read.given, span: s.span, ...(plugin === undefined ? {} : { plugin: plugin.file }) });
+  own.steps.push({
+    name: callee.name,
+    options: read.given,
+    span: s.span,
+    spans: read.spans,
+    ...(plugin === undefined ? {} : { plugin: plugin.file }),
+  });
 }

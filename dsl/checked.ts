@@ -30,6 +30,8 @@ export interface PlanStep {
   /** Named and positional options together, without the schema's defaults. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly span: Span;
+  /** Places of the options that it gives itself. */
+  readonly spans?: Readonly<Record<string, Span>>;
   /** Absolute path of the `use` file that brought the pass. */
   readonly plugin?: string;
 }

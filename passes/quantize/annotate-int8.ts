@@ -11,7 +11,7 @@ import {
   type Value,
 } from "../../compiler/core/index.js";
 import { globPattern, int8Options, matcher, type Override } from "./options.js";
-import { type Rule, ruleOf } from "./rules.js";
+import { type Rule, ruleOf, warnOfQuantized } from "./rules.js";
 import type { EdgeSpec, FixedSpec, ObservedSpec, OpSpec } from "./spec.js";
 import { clippedScales, weightScales } from "./weights.js";
 
@@ -36,6 +36,7 @@ export const annotateInt8 = definePass({
   options,
   statistics: { quantized: "ops that will run on INT8", float: "ops that stay in float" },
   run({ graph, options: o, rewrite, count, decide, warn }) {
+    warnOfQuantized(graph, warn);
     const settings = settingsFor(graph, o, warn);
     const chosen = chooseOps(graph, settings, o.profile, (op, reason) => {
       count("float");

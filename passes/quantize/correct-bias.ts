@@ -44,6 +44,8 @@ export const correctBias = definePass({
       samples: z.number().int().min(1).default(128).describe("calibration samples, at most"),
     })
     .strict(),
+  ignored: ({ method, rounds }) =>
+    method === "fast" && rounds !== undefined ? [{ option: "rounds", why: "`method: fast` takes its means from one run of the float graph" }] : [],
   statistics: { corrected: "ops whose bias was corrected", added: "biases added", samples: "samples run" },
   async run({ graph, options: o, rewrite, count, decide, executor, calibration, progress }) {
     if (executor === null || calibration === null) return;

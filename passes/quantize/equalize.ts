@@ -36,7 +36,7 @@ export const equalize = definePass({
     .object({ rounds: z.number().int().min(1).max(1000).default(20).describe("rounds over all channels, ended early once nothing moves") })
     .strict(),
   statistics: { channels: "channels scaled", products: "products whose weights changed" },
-  async run({ graph, options, rewrite, count, executor, calibration }) {
+  async run({ graph, options, rewrite, count, warn, executor, calibration }) {
     const classes = channelClasses(graph);
     const limits = await clipLimits(graph, classes, executor, calibration);
     const links = linksOf(graph, classes);
@@ -59,10 +59,20 @@ export const equalize = definePass({
       if (moved < 1e-3) break;
     }
     const of = (v: Value, c: number): number => (classes.of(v, c) < 0 ? 1 : (scale[classes.of(v, c)] as number));
-    count("channels", scale.filter((s) => s !== 1).length);
+    const scaled = scale.filter((s) => s !== 1).length;
+    count("channels", scaled);
+    if (scaled === 0) return warn("CEC4030", `equalize scales no channel: ${whyNone(graph, links, executor !== null && calibration !== null)}`);
     count("products", scaleProducts(graph, rewrite, of, "weight ranges equalized"));
   },
 });
+
+function whyNone(graph: Graph, links: readonly Link[], measured: boolean): string {
+  if (graph.opsOf("batch_normalization").length > 0) return "BatchNorms stand between its products; put it after fold_batch_norm";
+  if (links.length === 0) return "the graph has no products with constant weights";
+  if (!measured && graph.ops.some((op) => op.attrs["activation"] === "clip"))
+    return "through a clip (Relu6) it scales only what calibration data shows to stay below; add `calibrate`";
+  return "between its products stand only channels that something else holds (an input, an output, an op that no factor passes), or whose ranges are alike already";
+}
 
 /** Greatest magnitude of the weights between an input and an output channel, by their classes; -1 for values without classes. */
 interface Link {

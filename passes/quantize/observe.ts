@@ -30,7 +30,7 @@ export const observe = definePass({
   keeps: "bit-exact",
   options: z.object({ bins: z.number().int().min(128).max(65536).default(2048).describe("bins of each histogram") }).strict(),
   statistics: { values: "values observed", samples: "calibration samples run", constant: "values that never change" },
-  async run({ graph, options, rewrite, count, executor, calibration, progress, signal }) {
+  async run({ graph, options, rewrite, count, executor, calibration, progress }) {
     const specs = specsByValue(graph);
     if (specs.size === 0) return;
     const moved = movedValues(graph, specs);
@@ -44,7 +44,6 @@ export const observe = definePass({
     let done = 0;
     async function* batches() {
       for await (const feeds of calibration!.batches({ batch: batchFor(graph) })) {
-        if (signal?.aborted) fail("CEC1005", { message: "calibration was interrupted" });
         yield feeds;
         const first = Object.values(feeds)[0];
         done += first?.dims[0] ?? 1;

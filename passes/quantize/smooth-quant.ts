@@ -26,13 +26,19 @@ export const smoothQuant = definePass({
     })
     .strict(),
   statistics: { norms: "normalizations whose result was smoothed", channels: "channels scaled" },
-  async run({ graph, options: o, rewrite, count, decide, executor, calibration }) {
-    if (executor === null || calibration === null) return;
+  async run({ graph, options: o, rewrite, count, decide, warn, executor, calibration }) {
+    const nothing = (why: string): void => warn("CEC4030", `smooth_quant smooths nothing: ${why}`);
+    if (executor === null || calibration === null) return nothing("it needs calibration data; add `calibrate` to the plan");
     const sites = graph.opsOf("layer_normalization").flatMap((op) => {
       const products = readersOf(op);
       return products === null ? [] : [{ op, products }];
     });
-    if (sites.length === 0) return;
+    if (sites.length === 0)
+      return nothing(
+        graph.opsOf("layer_normalization").length > 0
+          ? "of no LayerNorm all readers are MatMul or Gemm with constant weights"
+          : "the graph has no LayerNorm; where it is written in single ops, put smooth_quant after fuse",
+      );
     const names = sites.map((s) => (s.op.outputs[0] as Value).name);
     const limit = Math.min(o.samples, calibration.size);
     const seen = await executor.observe(graph, names, calibration.batches({ batch: batchFor(graph), limit }), { bins: 0, channels: true });

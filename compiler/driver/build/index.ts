@@ -33,7 +33,7 @@ import { type Evaluated, evaluate, oneSample } from "../evaluate.js";
 import { type BoundData, bindData, calibrationOf } from "../feeds.js";
 import { makeFolder, type StagedFolder, sha256File, sizeOf, stageFolder, writeFileAtomic, writing } from "../files.js";
 import { modelCost } from "../inspect.js";
-import { passOf } from "../language.js";
+import { passOf, stepCalls } from "../language.js";
 import { measureLatency, syntheticFeeds } from "../latency.js";
 import type { Metric } from "../metrics.js";
 import { elaborateModel, type LoadedModel, loadModel, onnxBytes } from "../model.js";
@@ -83,10 +83,7 @@ function placed(plan: CheckedPlan, s: CheckedPlan["steps"][number]): Readonly<Re
   return timed && s.name === "quantize" && mode === "int8" && placement === undefined ? { ...s.options, placement: "measured" } : s.options;
 }
 
-export const planCalls = (plan: CheckedPlan): PassCall[] => [
-  first,
-  ...plan.steps.map((s): PassCall => ({ pass: passOf(s.name, s.plugin), options: placed(plan, s) })),
-];
+export const planCalls = (plan: CheckedPlan): PassCall[] => [first, ...stepCalls(plan.steps.map((s) => ({ ...s, options: placed(plan, s) })))];
 
 export async function planSource(file: CheckedFile, plan: CheckedPlan): Promise<LoadedModel> {
   const { source } = plan;
@@ -267,7 +264,7 @@ async function settled(
     onProgress: (f, what) => o.onProgress?.("search", f, what),
   }).finally(() => stop?.done());
   const found = optionsOf(call.options, search.best.settings);
-  return { calls: calls.map((c, i) => (i === at ? { pass: c.pass, options: found } : c)), search };
+  return { calls: calls.map((c, i) => (i === at ? { ...c, options: found } : c)), search };
 }
 
 /** Slower by less than this is noise. */

@@ -1,5 +1,7 @@
 /** Ctrl-C during a search ends the search; at any other time, or a second time, the command. */
 
+import { note } from "./output.js";
+
 let search: AbortController | null = null;
 
 /** Signal that the first Ctrl-C aborts until `done` is called. */
@@ -19,5 +21,6 @@ export function stopSearch(): boolean {
   if (search === null) return false;
   search.abort();
   search = null;
+  note("the search ends, and the best so far is built (Ctrl-C again ends that too)");
   return true;
 }

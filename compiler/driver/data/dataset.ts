@@ -1,7 +1,7 @@
 /**
  * What every data loader gives: samples that are read when they are asked for, never all at once.
  */
-import type { Tensor } from "../../core/index.js";
+import { fail, type Tensor } from "../../core/index.js";
 
 /** One batch: arrays by input name (`""` for data that does not name its input), and labels where the data has them. */
 export interface Batch {
@@ -24,9 +24,16 @@ export interface Dataset {
 
 /** Samples `[start, end)` of a set; `end` past the last sample is the last sample. */
 export function slice(data: Dataset, start: number, end: number): Dataset {
-  const from = Math.min(Math.max(0, start), data.size);
+  const shown = `[${start}:${Number.isFinite(end) && end < Number.MAX_SAFE_INTEGER ? end : ""}]`;
+  if (start >= data.size && data.size > 0)
+    fail("CEC5002", {
+      message: `the slice ${shown} of data set ${data.name} begins behind its last sample`,
+      why: `it has ${data.size} sample${data.size === 1 ? "" : "s"}`,
+      help: `samples count from 0: the last is [${data.size - 1}:${data.size}]`,
+    });
+  const from = Math.max(0, start);
   const to = Math.min(Math.max(from, end), data.size);
-  return { ...data, name: `${data.name}[${start}:${end}]`, size: to - from, read: (at, count) => data.read(from + at, count) };
+  return { ...data, name: `${data.name}${shown}`, size: to - from, read: (at, count) => data.read(from + at, count) };
 }
 
 /** Every `every`th sample of a set (`only`), or all others: two parts of one set, each spread over all of it. */

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { f32, type Tensor } from "../../../compiler/core/index.js";
-import { batches, type Dataset } from "../../../compiler/driver/data/index.js";
+import { batches, type Dataset, slice } from "../../../compiler/driver/data/index.js";
 
 const counting = (size: number, failAt = -1): { readonly data: Dataset; readonly reads: number[] } => {
   const reads: number[] = [];
@@ -54,4 +54,13 @@ it("a batch that cannot be read fails when it is asked for, and not for a caller
     if (b.start === 0) break;
   }
   await turn();
+});
+
+it("a slice that begins behind the last sample is a fault, one that ends there is not", () => {
+  const { data } = counting(10);
+  expect(() => slice(data, 999_999, Number.POSITIVE_INFINITY)).toThrow(
+    "CEC5002: the slice [999999:] of data set numbers begins behind its last sample (it has 10 samples)",
+  );
+  expect(() => slice(data, 10, 12)).toThrow("the slice [10:12] of data set numbers");
+  expect(slice(data, 8, 100)).toMatchObject({ name: "numbers[8:100]", size: 2 });
 });

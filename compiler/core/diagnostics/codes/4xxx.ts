@@ -50,4 +50,16 @@ export const codes4 = {
     title: "Times of ops cannot be measured",
     text: "`placement: measured` needs an engine that times single ops, and a calibration sample to run: the native engine does, ONNX Runtime does not.",
   },
+  CEC4030: {
+    title: "Pass changed nothing",
+    text: "The plan calls a pass that found nothing to do. The message says what it looks for; often another pass must stand before it: `fold_batch_norm` and `fuse` make the forms that `equalize`, `absorb_bias` and `smooth_quant` read.",
+  },
+  CEC4031: {
+    title: "Model is quantized already",
+    text: "Ops between QuantizeLinear and DequantizeLinear, or in integer form, are left as they are: quantization adds to a float model. Quantize the float model anew, with other settings.",
+  },
+  CEC4032: {
+    title: "Option without effect",
+    text: "The option is known, and nothing uses it beside the others that were given: `budget` is the time of the recipe best, `learning` needs a rounding that learns. What was meant may be another setting.",
+  },
 } as const satisfies Record<string, CodeText>;

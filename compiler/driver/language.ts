@@ -56,8 +56,7 @@ export const passOf = (name: string, plugin: string | undefined): PassDefinition
 export async function openPlan(path: string, set: Readonly<Record<string, string>> = {}): Promise<CheckedFile> {
   // Loaded when a plan is read: the parser's tables take time and memory that commands on models alone need not spend.
   const { checkFile } = await import("../../dsl/index.js");
-  const file = await checkFile(path, { declarations, set, env: process.env, loadPlugin });
-  return { ...file, diagnostics: [...file.diagnostics, ...[...file.plans.values()].flatMap(passFaults)] };
+  return checkFile(path, { declarations, set, env: process.env, loadPlugin, checkPlan: passFaults });
 }
 
 /** Where options of a command line stand, for messages that want a place. */

@@ -28,6 +28,8 @@ it("statements in an order that cannot run are a fault at the statement, by the 
     help: "put fold_batch_norm before quantize",
   });
   expect(at(d)).toBe("9:3");
+  const base = '  quantize int8\n  fold_batch_norm\n  emit onnx "a.onnx"\n}\n\nplan q extends p {';
+  expect((await faults(base)).map((e) => e.code)).toEqual(["CEC4004"]);
   expect((await faults("  quantize weights\n  quantize int8"))[0]).toMatchObject({
     message: "pass quantize cannot stand after quantize",
     help: "leave one quantize out",

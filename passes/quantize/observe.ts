@@ -6,7 +6,7 @@ import { ruleOf } from "./rules.js";
 import { type EdgeSpec, type FixedSpec, type ObservedSpec, type OpSpec, OWN_RANGES, type OwnRange, readSpec } from "./spec.js";
 
 /** Samples in one run of calibration, and elements of input in them: enough to keep the kernels busy, few enough for small memory. */
-const MOST_SAMPLES = 8;
+const MOST_SAMPLES = 32;
 const BATCH_ELEMENTS = 2 ** 18;
 
 /** Samples in one run of calibration. */

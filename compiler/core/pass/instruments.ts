@@ -62,7 +62,10 @@ export function reproducerInstrument(write: WriteFile, options: ReproducerOption
   return {
     name: "reproducer",
     before(graph) {
-      copy = graph.clone();
+      copy ??= graph.clone();
+    },
+    after(_graph, _step, changed) {
+      if (changed) copy = null;
     },
     failed(_, step, error) {
       if (copy === null) return undefined;

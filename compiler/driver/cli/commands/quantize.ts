@@ -37,7 +37,7 @@ const FAST_PROOF_SAMPLES = 16;
 const RANDOM_SAMPLES = 16;
 const RANDOM = "random values";
 /** Time for each latency. */
-const LATENCY_MS = 20;
+const LATENCY_MS = 10;
 
 const firstOf = (slice: DataRef["slice"], count: number): readonly [number, number] => {
   const [from, to] = slice ?? [0, Number.POSITIVE_INFINITY];

@@ -62,7 +62,7 @@ for (const m of runs.filter((e) => e.name.includes(process.argv[3] ?? ""))) {
   for (let i = 0; i < rounds; i++) for (const [t, run] of chosen) seen.get(t)?.push(run());
   for (const [t, list] of seen) {
     const middle = (f: (x: Measured) => number): number => median(list.map(f));
-    show(`| ${m.name} | ${t} | ${middle((x) => x.seconds).toFixed(1)} | ${middle((x) => x.cpuSeconds).toFixed(1)} | ${middle((x) => x.peakMiB)} |`);
+    show(`| ${m.name} | ${t} | ${middle((x) => x.seconds).toFixed(2)} | ${middle((x) => x.cpuSeconds).toFixed(1)} | ${middle((x) => x.peakMiB)} |`);
     appendFileSync(lines, `${JSON.stringify({ model: m.name, tool: t, rounds: list })}\n`);
   }
 }

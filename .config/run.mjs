@@ -2,7 +2,7 @@
  * The set-up commands, each enough alone on a clean clone: `npm start`, `npm test`, `npm run build`. Plain Node, as nothing is installed yet when it runs.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -49,8 +49,26 @@ function install() {
 
 const bin = (name) => at(`node_modules/.bin/${name}${windows ? ".cmd" : ""}`);
 
+/** What runs: the files that package.json names, each a few of the 400 modules in one. Loading those one by one takes as long as quantizing a small net. */
+const bundles = {
+  cli: "compiler/driver/cli/main.js",
+  index: "compiler/driver/index.js",
+  core: "compiler/core/index.js",
+  runtime: "runtime-native/ts/inference.js",
+  "loader-worker": "compiler/driver/train/loader-worker.js",
+};
+
 function buildTypeScript() {
   run("compiling TypeScript", bin("tsc"), ["-b"]);
+  rmSync(at("dist/bundle"), { recursive: true, force: true });
+  run("bundling", bin("esbuild"), [
+    ...Object.entries(bundles).map(([name, from]) => `${name}=dist/${from}`),
+    ...["--bundle", "--splitting", "--platform=node", "--target=node20", "--format=esm", "--outdir=dist/bundle", "--log-level=warning"],
+    // Binaries of their own, loaded where they are used.
+    ...["--external:onnxruntime-node", "--external:sharp"],
+    // For packages that are CommonJS.
+    "--banner:js=import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+  ]);
 }
 
 function buildNative() {
@@ -163,7 +181,7 @@ const steps = {
       ["compressing it to INT8", "int8"],
     ])
       run(`${title}: cec build models/quickstart/shapes.cplan --plan ${plan} --out ${out}`, process.execPath, [
-        "dist/compiler/driver/cli/main.js",
+        "dist/bundle/cli.js",
         "build",
         "models/quickstart/shapes.cplan",
         "--plan",

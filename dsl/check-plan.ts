@@ -352,7 +352,7 @@ function passStatement(s: Extract<PlanStatement, { kind: "pass" }>, own: Own, c:
   const data = namingOptions(pass.options, "data").flatMap((key) => {
     const reference = read.given[key];
     if (typeof reference !== "string") return [];
-    namedData(reference, read.spans.get(key) ?? s.span, c);
+    namedData(reference, read.spans[key] ?? s.span, c);
     return [reference];
   });
   const options: Record<string, unknown> = { ...read.given };
@@ -360,7 +360,15 @@ function passStatement(s: Extract<PlanStatement, { kind: "pass" }>, own: Own, c:
     const path = read.given[key];
     if (typeof path !== "string") return [];
     options[key] = isAbsolute(path) ? path : resolve(c.baseDir, path);
-    return [{ path: options[key] as string, span: read.spans.get(key) ?? s.span }];
+    return [{ path: options[key] as string, span: read.spans[key] ?? s.span }];
   });
-  own.steps.push({ name: callee.name, options, data, models, span: s.span, ...(plugin === undefined ? {} : { plugin: plugin.file }) });
+  own.steps.push({
+    name: callee.name,
+    options,
+    data,
+    models,
+    span: s.span,
+    spans: read.spans,
+    ...(plugin === undefined ? {} : { plugin: plugin.file }),
+  });
 }

@@ -22,6 +22,8 @@ export interface CheckOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Loads the module of a `use`. What it throws is the module's fault. */
   loadPlugin?(path: string): Promise<readonly Callable[]>;
+  /** Faults of a plan that is right by the declarations: whether its passes fit each other. */
+  checkPlan?(plan: CheckedPlan): readonly Diagnostic[];
   /** Reads a file; for tests and editors. */
   readFile?(path: string): string;
 }
@@ -93,6 +95,12 @@ class Checker {
     this.diagnostics.push(d);
     if (this.diagnostics.length >= MAX_FAULTS) throw new TooManyFaults();
   };
+
+  /** Reports what was not said of the same place before: plans that extend another have its statements too. */
+  once(d: Diagnostic): void {
+    const at = d.span?.start.offset;
+    if (!this.diagnostics.some((e) => e.code === d.code && e.message === d.message && e.span?.start.offset === at)) this.report(d);
+  }
 
   /** Parses a file and, before its own items, those of its imports. */
   load(path: string, text: string | null, from: Span | null): void {
@@ -460,6 +468,7 @@ export async function checkText(text: string | null, path: string, options: Chec
   let found: Found = { params: new Map(), data: new Map(), models: new Map(), plans: new Map(), compiled: null };
   try {
     found = await everything(c, path, text);
+    for (const plan of found.plans.values()) for (const d of options.checkPlan?.(plan) ?? []) c.once(d);
   } catch (error) {
     if (!(error instanceof TooManyFaults)) throw error;
     c.diagnostics.push(

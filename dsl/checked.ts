@@ -34,6 +34,8 @@ export interface PlanStep {
   /** Models that they name. */
   readonly models: readonly { readonly path: string; readonly span: Span }[];
   readonly span: Span;
+  /** Places of the options that it gives itself. */
+  readonly spans?: Readonly<Record<string, Span>>;
   /** Absolute path of the `use` file that brought the pass. */
   readonly plugin?: string;
 }

@@ -56,8 +56,7 @@ export interface OptionsInput {
 export interface ReadOptions {
   /** As given, positional ones under their names. */
   readonly given: Readonly<Record<string, Value>>;
-  /** Places of their values. */
-  readonly spans: ReadonlyMap<string, Span>;
+  readonly spans: Readonly<Record<string, Span>>;
   /** As the schema parsed them; `null` when something is at fault. */
   readonly parsed: Readonly<Record<string, unknown>> | null;
 }
@@ -68,7 +67,6 @@ export function readOptions(input: OptionsInput): ReadOptions {
   const names = optionNames(schema);
   const given: Record<string, Value> = {};
   const expressions = new Map<string, Expr>();
-  const spans = (): ReadonlyMap<string, Span> => new Map([...expressions].map(([key, e]) => [key, e.span]));
   let ok = true;
   const complain = (d: Diagnostic): void => {
     ok = false;
@@ -111,15 +109,16 @@ export function readOptions(input: OptionsInput): ReadOptions {
     const value = attempt(complain, () => evaluateOption(a.value, scope));
     if (value !== undefined) given[key] = value;
   }
-  if (!ok) return { given, spans: spans(), parsed: null };
+  const spans = Object.fromEntries([...expressions].map(([key, e]) => [key, e.span]));
+  if (!ok) return { given, spans, parsed: null };
   for (const [key, v] of Object.entries(given)) {
     if (!extra.includes(key) && isTensor(v))
       complain(diagnostic("CEC2011", { message: `\`${key}\` of ${what} is no tensor`, span: expressions.get(key)?.span ?? span }));
   }
-  if (!ok) return { given, spans: spans(), parsed: null };
+  if (!ok) return { given, spans, parsed: null };
   const own = Object.fromEntries(Object.entries(given).filter(([k]) => !extra.includes(k)));
   const result = schema.safeParse(own);
-  if (result.success) return { given, spans: spans(), parsed: result.data as Readonly<Record<string, unknown>> };
+  if (result.success) return { given, spans, parsed: result.data as Readonly<Record<string, unknown>> };
   const seen = new Set<string>();
   for (const issue of result.error.issues) {
     const key = String(issue.path[0] ?? "");
@@ -129,7 +128,7 @@ export function readOptions(input: OptionsInput): ReadOptions {
     if (!seen.has(id)) complain(d);
     seen.add(id);
   }
-  return { given, spans: spans(), parsed: null };
+  return { given, spans, parsed: null };
 }
 
 type Issue = z.core.$ZodIssue;
@@ -226,7 +225,7 @@ function explain(
     case "invalid_type":
       return diagnostic("CEC2006", {
         message: `\`${key}\` takes ${kinds[issue.expected] ?? issue.expected}, and this is ${shown(value)}`,
-        ...asWord,
+        ...(issue.expected === "array" && typeof value === "string" ? { help: `write a list: [${JSON.stringify(value)}]` } : asWord),
         span: at,
       });
     case "invalid_union":

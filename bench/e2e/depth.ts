@@ -10,8 +10,8 @@ import { type Graph, type PassDefinition, runPipeline } from "../../compiler/cor
 import { analyze } from "../../compiler/driver/analyze/index.js";
 import { openRef } from "../../compiler/driver/build/index.js";
 import { bindData, calibrationOf, evaluate, nativeExecutor, openPlan } from "../../compiler/driver/index.js";
+import { commandLine } from "../../compiler/driver/language.js";
 import { recipeSteps, recipes } from "../../compiler/driver/recipes.js";
-import { commandLine } from "../../compiler/driver/references.js";
 import { findPass } from "../../passes/index.js";
 import { type Curve, drawDepth } from "./depth-figure.js";
 import { depths } from "./depth-models.js";

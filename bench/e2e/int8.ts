@@ -53,7 +53,7 @@ for (const m of models.filter((e) => wanted.split(",").includes(e.name))) {
   for (const [tool, args] of Object.entries(ours)) {
     if (!recipes.split(";").includes(tool)) continue;
     const file = join(out, `cec-${tool.replaceAll(/\W+/g, "-")}.onnx`);
-    const command = ["dist/compiler/driver/cli/main.js", "quantize", source, "-o", file, "--calibrate", calibration, ...args, "--threads", "2"];
+    const command = ["dist/bundle/cli.js", "quantize", source, "-o", file, "--calibrate", calibration, ...args, "--threads", "2"];
     files.push({ tool: `cec ${tool}`, file, samples: m.samples, measured: measure(process.execPath, command) });
   }
   for (const tool of python === undefined ? [] : peers) {

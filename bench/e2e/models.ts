@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { openRef } from "../../compiler/driver/build/index.js";
 import type { Dataset } from "../../compiler/driver/data/index.js";
 import { encodeNpy } from "../../compiler/driver/data/npy.js";
-import { openPlan } from "../../compiler/driver/language.js";
-import { commandLine } from "../../compiler/driver/references.js";
+import { commandLine, openPlan } from "../../compiler/driver/language.js";
 
 export interface BenchModel {
   readonly name: string;

@@ -17,7 +17,7 @@ const python = process.env["CEC_PEERS"];
 const script = process.env["CEC_PEER_SCRIPT"] ?? resolve("../shared/peers/ptq.py");
 const out = resolve("out/bench/quantize");
 const lines = join(out, "quantize.jsonl");
-const cec = "dist/compiler/driver/cli/main.js";
+const cec = "dist/bundle/cli.js";
 mkdirSync(out, { recursive: true });
 rmSync(lines, { force: true });
 
@@ -62,7 +62,7 @@ for (const m of runs.filter((e) => e.name.includes(process.argv[3] ?? ""))) {
   for (let i = 0; i < rounds; i++) for (const [t, run] of chosen) seen.get(t)?.push(run());
   for (const [t, list] of seen) {
     const middle = (f: (x: Measured) => number): number => median(list.map(f));
-    show(`| ${m.name} | ${t} | ${middle((x) => x.seconds).toFixed(1)} | ${middle((x) => x.cpuSeconds).toFixed(1)} | ${middle((x) => x.peakMiB)} |`);
+    show(`| ${m.name} | ${t} | ${middle((x) => x.seconds).toFixed(2)} | ${middle((x) => x.cpuSeconds).toFixed(1)} | ${middle((x) => x.peakMiB)} |`);
     appendFileSync(lines, `${JSON.stringify({ model: m.name, tool: t, rounds: list })}\n`);
   }
 }

@@ -43,7 +43,7 @@ export function prepare(): void {
   for (const n of networks)
     for (const kind of ["f32", "int8"])
       if (!existsSync(file(n, kind, "cecb")) || !existsSync(file(n, kind, "onnx")))
-        run(process.execPath, ["dist/compiler/driver/cli/main.js", "build", "bench/e2e/latency.cplan", "--plan", `${n}_${kind}`, "--out", files]);
+        run(process.execPath, ["dist/bundle/cli.js", "build", "bench/e2e/latency.cplan", "--plan", `${n}_${kind}`, "--out", files]);
 }
 
 export const file = (network: string, kind: string, extension: "cecb" | "onnx"): string => join(files, `${network}.${kind}.${extension}`);

@@ -54,6 +54,7 @@ export * from "./pass/executor.js";
 export * from "./pass/instruments.js";
 export * from "./pass/manager.js";
 export * from "./pass/rewrite.js";
+export * from "./pass/steps.js";
 export * from "./pass/tolerance.js";
 export * from "./pass/trainer.js";
 export * from "./random.js";

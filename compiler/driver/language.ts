@@ -1,9 +1,9 @@
 /** Plan files, checked against everything that the driver knows. */
 import { pathToFileURL } from "node:url";
 import { z } from "zod";
-import type { CheckedFile, Declarations } from "../../dsl/index.js";
+import type { CheckedFile, CheckedPlan, Declarations } from "../../dsl/index.js";
 import { passes } from "../../passes/index.js";
-import { CecError, type PassDefinition } from "../core/index.js";
+import { CecError, checkLevels, type Diagnostic, flatten, ignoredOptions, type PassCall, type PassDefinition, type Span } from "../core/index.js";
 import { dataKinds } from "./data/index.js";
 import { emits } from "./emit/index.js";
 import { layers } from "./layers/index.js";
@@ -56,7 +56,32 @@ export const passOf = (name: string, plugin: string | undefined): PassDefinition
 export async function openPlan(path: string, set: Readonly<Record<string, string>> = {}): Promise<CheckedFile> {
   // Loaded when a plan is read: the parser's tables take time and memory that commands on models alone need not spend.
   const { checkFile } = await import("../../dsl/index.js");
-  return checkFile(path, { declarations, set, env: process.env, loadPlugin });
+  return checkFile(path, { declarations, set, env: process.env, loadPlugin, checkPlan: passFaults });
+}
+
+/** Where options of a command line stand, for messages that want a place. */
+export const commandLine: Span = { file: "<command line>", start: { line: 1, column: 1, offset: 0 }, end: { line: 1, column: 1, offset: 0 } };
+
+/** The passes that a plan's statements are. */
+export const stepCalls = (steps: CheckedPlan["steps"]): PassCall[] =>
+  steps.map(({ name, options, span, spans, plugin }) => ({
+    pass: passOf(name, plugin),
+    options,
+    ...(span === commandLine ? {} : { statement: { name, span, ...(spans === undefined ? {} : { options: spans }) } }),
+  }));
+
+/** Statements whose passes do not follow on each other, and options without effect. What an IR file holds is not known before it is read. */
+function passFaults(plan: CheckedPlan): readonly Diagnostic[] {
+  const calls = stepCalls(plan.steps);
+  const ignored = ignoredOptions(calls);
+  if (plan.source.kind === "file" && plan.source.format !== "onnx") return ignored;
+  try {
+    checkLevels("float", flatten(calls));
+    return ignored;
+  } catch (error) {
+    // Of a plug-in that fails here, the build tells in its own terms.
+    return error instanceof CecError && error.diagnostics.every((d) => d.code === "CEC4004") ? [...ignored, ...error.diagnostics] : ignored;
+  }
 }
 
 /** Texts of the plan files that were read, for messages with source lines. */

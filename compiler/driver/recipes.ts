@@ -1,6 +1,6 @@
 /** Named pipelines of `cec quantize`: the steps that a plan would list. */
 import type { PlanStep } from "../../dsl/index.js";
-import { commandLine } from "./references.js";
+import { commandLine } from "./language.js";
 
 interface Recipe {
   readonly summary: string;

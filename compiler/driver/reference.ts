@@ -15,6 +15,7 @@ interface JsonSchema {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly exclusiveMinimum?: number;
+  readonly exclusiveMaximum?: number;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly additionalProperties?: JsonSchema | boolean;
 }
@@ -25,12 +26,17 @@ function typeText(s: JsonSchema): string {
   if (s.anyOf !== undefined) return s.anyOf.map(typeText).join(" or ");
   if (s.type === "array") return `list of ${s.items === undefined ? "values" : typeText(s.items)}`;
   if (s.type === "object") return s.properties === undefined ? "record" : `record of ${Object.keys(s.properties).join(", ")}`;
-  const least = s.minimum ?? s.exclusiveMinimum;
-  const bounded = (v: number | undefined): v is number => v !== undefined && Math.abs(v) < Number.MAX_SAFE_INTEGER;
-  const range =
-    bounded(least) || bounded(s.maximum) ? `, ${bounded(least) ? `from ${least}` : ""}${bounded(s.maximum) ? ` to ${s.maximum}` : ""}` : "";
-  return `${s.type ?? "value"}${range}`;
+  const bounds = [
+    bound("from", s.minimum),
+    bound("above", s.exclusiveMinimum),
+    bound(s.minimum === undefined ? "up to" : "to", s.maximum),
+    bound("below", s.exclusiveMaximum),
+  ].filter((b) => b !== "");
+  return `${s.type ?? "value"}${bounds.length === 0 ? "" : `, ${bounds.join(" ")}`}`;
 }
+
+/** Limits of the machine's numbers are none of ours. */
+const bound = (word: string, v: number | undefined): string => (v === undefined || Math.abs(v) >= Number.MAX_SAFE_INTEGER ? "" : `${word} ${v}`);
 
 const list = (v: string | readonly string[]): string => (typeof v === "string" ? v : v.join(", "));
 

@@ -2,13 +2,10 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import type { CheckedData } from "../../dsl/index.js";
-import { fail, type Graph, type Span, suggest } from "../core/index.js";
+import { fail, type Graph, suggest } from "../core/index.js";
 import type { DataKindName } from "./data/index.js";
 import { type Dataset, openData, slice } from "./data/index.js";
-import { openPlan, throwErrors } from "./language.js";
-
-/** Where options of a command line stand, for messages that want a place. */
-export const commandLine: Span = { file: "<command line>", start: { line: 1, column: 1, offset: 0 }, end: { line: 1, column: 1, offset: 0 } };
+import { commandLine, openPlan, throwErrors } from "./language.js";
 
 export interface ImageOptions {
   readonly mean?: readonly number[];

@@ -14,6 +14,9 @@ import { bindData, calibrationOf } from "./feeds.js";
 import { writeFileAtomic } from "./files.js";
 import { version } from "./version.js";
 
+/** Timers take no more. */
+const MOST_MS = 2 ** 31 - 1;
+
 /** One in this many calibration samples is held back. */
 const HELD_BACK = 4;
 
@@ -80,7 +83,10 @@ function readState(path: string, key: string): Trial[] {
   }
 }
 
-/** Searches until all is tried, the budget is spent or `stop` aborts; the first trial, the recipe `accurate`, is always run. */
+/**
+ * Searches until all is tried, the budget is spent or `stop` aborts, which also ends the trial that runs. The first trial is always run to its end, so that there is
+ * something to give: `accurate` without its learned rounding, which is nearly all of its time.
+ */
 export async function searchInt8(input: SearchInput): Promise<Search> {
   const { data, options, engine, seed, stop, onProgress } = input;
   const started = performance.now();
@@ -98,16 +104,15 @@ export async function searchInt8(input: SearchInput): Promise<Search> {
   const key = [version, hashGraph(prepared), engine.name, await contentKey(data), seed, JSON.stringify(lasting)].join(" ");
   const trials = readState(input.state, key);
   const tried = (s: Settings): Trial | undefined => trials.find((t) => JSON.stringify(t.settings) === JSON.stringify(s));
-  let ended = false;
-  const over = (): boolean => {
-    ended ||= stop?.aborted === true || (performance.now() - started) / 1000 > input.budgetSeconds;
-    return ended;
-  };
+  const end = new AbortController();
+  const over = (): boolean => end.signal.aborted;
+  const timer = setTimeout(() => end.abort(), Math.min(MOST_MS, 1000 * input.budgetSeconds)).unref();
+  const stopped = (): void => end.abort();
+  if (stop?.aborted === true) end.abort();
+  stop?.addEventListener("abort", stopped);
 
-  async function quantized(settings: Settings): Promise<Graph> {
+  async function quantized(settings: Settings, signal: AbortSignal | null): Promise<Graph> {
     const graph = prepared.clone();
-    // The first trial is the least that there is to give: it is not stopped.
-    const signal = trials.length === 0 ? null : stop;
     await runPipeline(graph, [{ pass: input.quantize, options: optionsOf(options, settings) }], {
       verify: "off",
       seed,
@@ -120,9 +125,10 @@ export async function searchInt8(input: SearchInput): Promise<Search> {
   async function measure(settings: Settings): Promise<Trial> {
     const known = tried(settings);
     if (known !== undefined) return known;
-    const after = await engine.executor.prepare(await quantized(settings));
+    const signal = trials.length === 0 ? null : end.signal;
+    const after = await engine.executor.prepare(await quantized(settings, signal));
     try {
-      const { results } = await evaluate(bound, { before: float, after }, { reference: "before", output });
+      const { results } = await evaluate(bound, { before: float, after }, { reference: "before", output, signal });
       const v = results["after"]?.values;
       // JSON has no infinity: an exact result is as good as 999 dB.
       const trial: Trial = { settings, sqnr: Math.min(999, v?.sqnr ?? Number.NEGATIVE_INFINITY), flips: v?.flips ?? 0 };
@@ -141,13 +147,13 @@ export async function searchInt8(input: SearchInput): Promise<Search> {
 
   try {
     const first = settingsOf(options["recipe"] as RecipeName, options as never);
-    let best = await measure({});
+    let best = await measure(options["rounding"] === undefined ? { rounding: "nearest" } : {});
     const vary = async (candidates: readonly Settings[]): Promise<void> => {
       const from = best.settings;
       for (const c of candidates) {
         if (over()) return;
         const trial = await measure({ ...from, ...c }).catch((error: unknown) => {
-          if (stop?.aborted === true) return null;
+          if (over()) return null;
           throw error;
         });
         if (trial === null) continue;
@@ -155,6 +161,7 @@ export async function searchInt8(input: SearchInput): Promise<Search> {
       }
     };
     const others = <T>(all: readonly T[], now: T): T[] => all.filter((e) => e !== now);
+    if (options["rounding"] === undefined) await vary([{ rounding: first.rounding }]);
     if (options["range"] === undefined) await vary(others(rangeMethods, first.range).map((range) => ({ range })));
     if (options["bias"] === undefined) await vary(others(biasMethods, first.bias).map((bias) => ({ bias })));
     if (options["rounding"] === undefined) await vary(others(["adaround", "gptq"] as const, first.rounding).map((rounding) => ({ rounding })));
@@ -167,8 +174,10 @@ export async function searchInt8(input: SearchInput): Promise<Search> {
       if (over()) break;
       await vary(others(["minmax", "mse"], chosen).map((range) => ({ overrides: { ...best.settings.overrides, [name]: { range } } })));
     }
-    return { trials, best, samples: judge.size, complete: !ended };
+    return { trials, best, samples: judge.size, complete: !over() };
   } finally {
+    clearTimeout(timer);
+    stop?.removeEventListener("abort", stopped);
     float.dispose();
   }
 

@@ -23,12 +23,19 @@ export const absorbBias = definePass({
     })
     .strict(),
   statistics: { channels: "channels whose constant part moved" },
-  async run({ graph, options, rewrite, count, decide, executor, calibration }) {
-    if (executor === null || calibration === null) return;
+  async run({ graph, options, rewrite, count, decide, warn, executor, calibration }) {
+    const nothing = (why: string): void => warn("CEC4030", `absorb_bias moves nothing: ${why}`);
+    if (executor === null || calibration === null) return nothing("it needs calibration data; add `calibrate` to the plan");
     const sites = graph.ops.filter(
       (op) => productOf(op) !== null && op.attrs["activation"] === "relu" && biasOf(op) !== null && readersOf(op) !== null,
     );
-    if (sites.length === 0) return;
+    if (sites.length === 0)
+      return nothing(
+        graph.opsOf("relu").length > 0 || graph.opsOf("batch_normalization").length > 0
+          ? "no product with a bias and a Relu of its own gives to products without padding; put it after fold_batch_norm and fuse"
+          : "it looks for a product with a bias and a Relu whose readers are all products without padding",
+      );
+    let absorbed = 0;
     const plain = graph.clone();
     const before = unfuseActivations(plain);
     const name = (op: Op): string => before.get((op.outputs[0] as Value).name) as string;
@@ -71,8 +78,10 @@ export const absorbBias = definePass({
         }
       });
       count("channels", channels);
+      absorbed += channels;
       decide(op, "bias absorbed", "channels that are on in nearly all values; the largest constant part", Math.max(...moved));
     }
+    if (absorbed === 0) nothing(`no channel lies ${options.deviations} deviations above zero, so that nothing of it is constant`);
 
     /** Products that read the result, all of them without padding; `null` where others read it. */
     function readersOf(op: Op): Op[] | null {

@@ -172,35 +172,57 @@ const foldable = (op: Op, v: Value): boolean =>
   constantTensor(op.inputs[1])?.type === "f32" &&
   (op.inputs[2] == null || constantTensor(op.inputs[2])?.type === "f32");
 
+/** A grid and the index of the highest value seen on it. */
+type BoundedGrid = Grid & { readonly most: number };
+
+/** Adds the values of one channel to what was seen of it; `false` when they are too many. Neighbours are often equal, and a set is slow. */
+function collect(v: ArrayLike<number>, from: number, count: number, seen: Set<number>): boolean {
+  let last = Number.NaN;
+  for (let i = from; i < from + count; i++) {
+    const e = v[i] as number;
+    if (e === last) continue;
+    last = e;
+    seen.add(e);
+    if (seen.size > LEVELS) return false;
+  }
+  return true;
+}
+
+/** The grid, made longer where values of the channel stand outside of it; `null` where one stands beside it. */
+function extended(v: ArrayLike<number>, from: number, count: number, { step, offset, most }: BoundedGrid): BoundedGrid | null {
+  let [low, high] = [0, most];
+  for (let i = from; i < from + count; i++) {
+    const k = ((v[i] as number) - offset) / step;
+    const at = Math.round(k);
+    if (!(Math.abs(k - at) < TOLERANCE)) return null;
+    if (at < low) low = at;
+    else if (at > high) high = at;
+  }
+  return { step, offset: offset + low * step, most: high - low };
+}
+
 /** The grid of each channel, or `null` where one has none. */
 async function gridsOf(input: Value, calibration: CalibrationSource): Promise<Grid[] | null> {
   let seen: Set<number>[] | null = null;
-  let grids: (Grid & { most: number })[] | null = null;
+  let grids: BoundedGrid[] | null = null;
   let samples = 0;
   for await (const feeds of calibration.batches({ batch: COLLECTED, limit: SAMPLES })) {
     const t = feeds[input.name];
     if (t === undefined || t.dims.length < 3) return null;
-    const [, channels = 0, ...space] = t.dims;
+    const [count = 0, channels = 0, ...space] = t.dims;
     const area = space.reduce((a, b) => a * b, 1);
     const v = toNumbers(t);
-    samples += t.dims[0] as number;
+    samples += count;
     if (grids === null) {
       seen ??= Array.from({ length: channels }, () => new Set<number>());
-      for (let i = 0; i < v.length; i++) {
-        const set = seen[Math.floor(i / area) % channels] as Set<number>;
-        set.add(v[i] as number);
-        if (set.size > LEVELS) return null;
-      }
+      for (let plane = 0; plane < count * channels; plane++) if (!collect(v, plane * area, area, seen[plane % channels] as Set<number>)) return null;
       grids = seen.map((s) => gridOf([...s].sort((a, b) => a - b))).flatMap((g) => (g === null ? [] : [g]));
       if (grids.length < channels) return null;
     }
-    for (let i = 0; i < v.length; i++) {
-      const g = grids[Math.floor(i / area) % channels] as (typeof grids)[number];
-      const k = ((v[i] as number) - g.offset) / g.step;
-      const at = Math.round(k);
-      if (!(Math.abs(k - at) < TOLERANCE)) return null;
-      if (at < 0) grids[Math.floor(i / area) % channels] = { step: g.step, offset: g.offset + at * g.step, most: g.most - at };
-      else if (at > g.most) grids[Math.floor(i / area) % channels] = { ...g, most: at };
+    for (let plane = 0; plane < count * channels; plane++) {
+      const g = extended(v, plane * area, area, grids[plane % channels] as BoundedGrid);
+      if (g === null) return null;
+      grids[plane % channels] = g;
     }
   }
   if (samples === 0 || grids === null || grids.some((g) => g.most >= LEVELS)) return null;
@@ -208,7 +230,7 @@ async function gridsOf(input: Value, calibration: CalibrationSource): Promise<Gr
 }
 
 /** Step and offset of sorted distinct values: the smallest gap, made exact over the whole range. */
-function gridOf(values: readonly number[]): (Grid & { most: number }) | null {
+function gridOf(values: readonly number[]): BoundedGrid | null {
   const [low, high] = [values[0], values.at(-1)];
   if (low === undefined || high === undefined || values.length < 8 || !Number.isFinite(low) || !Number.isFinite(high)) return null;
   let gap = Number.POSITIVE_INFINITY;

@@ -12,7 +12,7 @@ import {
 } from "../../compiler/core/index.js";
 import { endsOf } from "./ends.js";
 import { globPattern, int8Options, matcher, type Override } from "./options.js";
-import { type Rule, ruleOf } from "./rules.js";
+import { type Rule, ruleOf, warnOfQuantized } from "./rules.js";
 import { shareParameters } from "./sharing.js";
 import { type EdgeSpec, type FixedSpec, type ObservedSpec, type OpSpec, withBits } from "./spec.js";
 import { clippedScales, weightScales } from "./weights.js";
@@ -38,6 +38,7 @@ export const annotateInt8 = definePass({
   options,
   statistics: { quantized: "ops that will run on INT8", float: "ops that stay in float" },
   run({ graph, options: o, rewrite, count, decide, warn }) {
+    warnOfQuantized(graph, warn);
     const settings = settingsFor(graph, o, warn);
     const chosen = chooseOps(graph, settings, o.profile, (op, reason) => {
       count("float");

@@ -44,6 +44,8 @@ export const correctBias = definePass({
       samples: z.number().int().min(1).default(128).describe("calibration samples, at most"),
     })
     .strict(),
+  ignored: ({ method, rounds }) =>
+    method === "fast" && rounds !== undefined ? [{ option: "rounds", why: "`method: fast` takes its means from one run of the float graph" }] : [],
   statistics: { corrected: "ops whose bias was corrected", added: "biases added", samples: "samples run" },
   async run({ graph, options: o, rewrite, count, decide, executor, calibration, progress }) {
     if (executor === null || calibration === null) return;
@@ -54,49 +56,54 @@ export const correctBias = definePass({
       count("samples", limit);
       return executor.observe(g, [...new Set(names)], calibration.batches({ batch: batchFor(graph), limit }), { bins: 0, channels: true });
     };
-    const plain = graph.clone();
-    const before = unfuseActivations(plain);
-    const pre = (l: Layer): string => before.get(l.product.y.name) as string;
-    const float = await observed(
-      plain,
-      o.method === "fast" ? layers.map((l) => l.product.x.name) : layers.flatMap((l) => [l.product.x.name, pre(l)]),
-    );
-    for (let round = 0; round < (o.method === "fast" ? 1 : o.rounds); round++) {
-      progress(round / o.rounds, "measuring the shift of means");
-      if (o.method === "fast") {
-        for (const l of layers) l.shift(fastShift(graph, l, float.get(l.product.x.name)?.channels));
-        continue;
-      }
-      const quantized = plain.clone();
-      for (const l of layers) setBias(quantized, before.get(l.product.y.name) as string, l.bias);
-      await runPipeline(quantized, [{ pass: materializeQdq as unknown as PassDefinition, options: {} }], { verify: "off" });
-      const operand = (l: Layer): string => ((quantized.value(pre(l)) as Value).producer as Op).inputs[0]?.name ?? "";
-      const seen = await observed(
-        quantized,
-        layers.flatMap((l) => [operand(l), pre(l)]),
-      );
-      for (const l of layers) {
-        const [xf, yf] = [float.get(l.product.x.name)?.channels, float.get(pre(l))?.channels];
-        const [xq, yq] = [seen.get(operand(l))?.channels, seen.get(pre(l))?.channels];
-        l.shift(localShift(graph, l, xf, yf, xq, yq));
+    const operands = layers.map((l) => l.product.x.name);
+    if (o.method === "fast") {
+      const float = await observed(graph, operands);
+      for (const l of layers) l.shift(fastShift(graph, l, float.get(l.product.x.name)?.channels));
+    } else await measure();
+    apply();
+
+    async function measure(): Promise<void> {
+      const plain = graph.clone();
+      const before = unfuseActivations(plain);
+      const pre = (l: Layer): string => before.get(l.product.y.name) as string;
+      const float = await observed(plain, [...operands, ...layers.map(pre)]);
+      for (let round = 0; round < o.rounds; round++) {
+        progress(round / o.rounds, "measuring the shift of means");
+        const quantized = plain.clone();
+        for (const l of layers) setBias(quantized, before.get(l.product.y.name) as string, l.bias);
+        await runPipeline(quantized, [{ pass: materializeQdq as unknown as PassDefinition, options: {} }], { verify: "off" });
+        const operand = (l: Layer): string => ((quantized.value(pre(l)) as Value).producer as Op).inputs[0]?.name ?? "";
+        const seen = await observed(
+          quantized,
+          layers.flatMap((l) => [operand(l), pre(l)]),
+        );
+        for (const l of layers) {
+          const [xf, yf] = [float.get(l.product.x.name)?.channels, float.get(pre(l))?.channels];
+          const [xq, yq] = [seen.get(operand(l))?.channels, seen.get(pre(l))?.channels];
+          l.shift(localShift(graph, l, xf, yf, xq, yq));
+        }
       }
     }
-    for (const l of layers) {
-      if (l.largest === 0) continue;
-      const { op } = l.product;
-      const had = op.inputs[2] != null;
-      rewrite.patch(op, "bias corrected", (edit) => {
-        const name = had ? (op.inputs[2] as Value).name : `${(op.inputs[1] as Value).name}.bias`;
-        const old = op.inputs[2]?.producer ?? null;
-        edit.setInput(op, 2, edit.constant(name, f32([l.bias.length], Array.from(l.bias))));
-        if (old !== null) edit.eraseDead(old);
-        const spec = readSpec(op) as OpSpec;
-        const derived = { kind: "derivedFrom", from: [l.product.x.name, (op.inputs[1] as Value).name] };
-        if (!had) edit.annotate(op, "quant", { ...spec, inputs: [spec.inputs[0], spec.inputs[1], derived] } as never);
-      });
-      count("corrected");
-      if (!had) count("added");
-      decide(op, "bias corrected", "largest correction, as a share of the step of the result's channel means", l.largest);
+
+    function apply(): void {
+      for (const l of layers) {
+        if (l.largest === 0) continue;
+        const { op } = l.product;
+        const had = op.inputs[2] != null;
+        rewrite.patch(op, "bias corrected", (edit) => {
+          const name = had ? (op.inputs[2] as Value).name : `${(op.inputs[1] as Value).name}.bias`;
+          const old = op.inputs[2]?.producer ?? null;
+          edit.setInput(op, 2, edit.constant(name, f32([l.bias.length], Array.from(l.bias))));
+          if (old !== null) edit.eraseDead(old);
+          const spec = readSpec(op) as OpSpec;
+          const derived = { kind: "derivedFrom", from: [l.product.x.name, (op.inputs[1] as Value).name] };
+          if (!had) edit.annotate(op, "quant", { ...spec, inputs: [spec.inputs[0], spec.inputs[1], derived] } as never);
+        });
+        count("corrected");
+        if (!had) count("added");
+        decide(op, "bias corrected", "largest correction, as a share of the step of the result's channel means", l.largest);
+      }
     }
   },
 });

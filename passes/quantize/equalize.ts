@@ -50,13 +50,16 @@ export const equalize = definePass({
     .strict(),
   statistics: { channels: "channels scaled", products: "products whose weights changed" },
   positional: ["of"],
-  async run({ graph, options, rewrite, count, executor, calibration }) {
+  async run({ graph, options, rewrite, count, warn, executor, calibration }) {
     const classes = channelClasses(graph);
     const limits = await clipLimits(graph, classes, executor, calibration);
-    const apply = (scale: Float64Array, reason: string): void => {
+    /** True where a channel is scaled. */
+    const apply = (scale: Float64Array, reason: string): boolean => {
       const of = (v: Value, c: number): number => (classes.of(v, c) < 0 ? 1 : (scale[classes.of(v, c)] as number));
-      count("channels", scale.filter((s) => s !== 1).length);
-      count("products", scaleProducts(graph, rewrite, of, reason));
+      const scaled = scale.filter((s) => s !== 1).length;
+      count("channels", scaled);
+      if (scaled > 0) count("products", scaleProducts(graph, rewrite, of, reason));
+      return scaled > 0;
     };
     if (options.of === "activations") {
       // Room under a clip that calibration shows is no promise for other data, and small channels would use all of it.
@@ -67,7 +70,9 @@ export const equalize = definePass({
       const limit = Math.min(REACH_SAMPLES, calibration.size);
       const seen = await executor.observe(graph, names, calibration.batches({ batch: batchFor(graph), limit }), { bins: 0, channels: true });
       const channels = new Map([...seen].flatMap(([name, s]) => (s.channels === undefined ? [] : [[name, s.channels] as const])));
-      return apply(activationFactors(graph, classes, limits, channels), "ranges of activations equalized");
+      // What the recipe does by itself may find nothing to do.
+      apply(activationFactors(graph, classes, limits, channels), "ranges of activations equalized");
+      return;
     }
     const links = linksOf(graph, classes);
     const scale = new Float64Array(classes.size).fill(1);
@@ -88,9 +93,18 @@ export const equalize = definePass({
       }
       if (moved < 1e-3) break;
     }
-    apply(scale, "weight ranges equalized");
+    if (!apply(scale, "weight ranges equalized"))
+      warn("CEC4030", `equalize scales no channel: ${whyNone(graph, links, executor !== null && calibration !== null)}`);
   },
 });
+
+function whyNone(graph: Graph, links: readonly Link[], measured: boolean): string {
+  if (graph.opsOf("batch_normalization").length > 0) return "BatchNorms stand between its products; put it after fold_batch_norm";
+  if (links.length === 0) return "the graph has no products with constant weights";
+  if (!measured && graph.ops.some((op) => op.attrs["activation"] === "clip"))
+    return "through a clip (Relu6) it scales only what calibration data shows to stay below; add `calibrate`";
+  return "between its products stand only channels that something else holds (an input, an output, an op that no factor passes), or whose ranges are alike already";
+}
 
 /** Greatest magnitude of the weights between an input and an output channel, by their classes; -1 for values without classes. */
 interface Link {

@@ -11,7 +11,7 @@ import { correctBias } from "./correct-bias.js";
 import { equalize } from "./equalize.js";
 import { materializeQdq } from "./materialize-qdq.js";
 import { observe } from "./observe.js";
-import { int8Options } from "./options.js";
+import { int8Options, type Override } from "./options.js";
 import { placeInt8 } from "./place-int8.js";
 import { quantizeDynamic } from "./quantize-dynamic.js";
 import { recipeNames, recipeOptions, settingsOf } from "./recipes.js";
@@ -43,13 +43,32 @@ export const quantize = definePass({
         .describe(
           "int8: `fast`, one run over the data; `accurate`, with learned rounding; `best`, searched by measurement within `budget` (a build does the search, elsewhere it is `accurate`). Options that are given stand above it",
         ),
-      budget: z.number().positive().default(120).describe("recipe best: seconds for the search"),
+      budget: z.number().positive().optional().describe("recipe best: seconds for the search (default 120)"),
       ...int8Options,
       ...recipeOptions,
     })
     .strict(),
   positional: ["mode"],
   statistics: {},
+  ignored(given) {
+    const { mode = "int8", recipe } = given;
+    if (mode !== "int8")
+      return Object.keys(given)
+        .filter((option) => !["mode", "weights", "keep"].includes(option))
+        .map((option) => ({ option, why: `quantize ${String(mode)} takes \`weights\` and \`keep\`: the rest is of quantize int8` }));
+    const { range, rounding } = settingsOf(recipe as never, given as never);
+    const overrides = Object.values((given["overrides"] ?? {}) as Readonly<Record<string, Override>>);
+    const unused: readonly (readonly [option: string, used: boolean, why: string])[] = [
+      ["budget", recipe === "best", "only the recipe best searches"],
+      ["learning", rounding !== "nearest" || recipe === "best", "weights are rounded to the nearest: `rounding` gptq or adaround learns"],
+      [
+        "percentile",
+        range === "percentile" || recipe === "best" || overrides.some((v) => v.range === "percentile"),
+        `ranges are chosen by ${range}: \`range: percentile\` uses it`,
+      ],
+    ];
+    return unused.flatMap(([option, used, why]) => (given[option] === undefined || used ? [] : [{ option, why }]));
+  },
   expand({
     mode,
     recipe,

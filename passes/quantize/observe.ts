@@ -6,7 +6,7 @@ import { ruleOf } from "./rules.js";
 import { type EdgeSpec, type FixedSpec, type ObservedSpec, type OpSpec, OWN_RANGES, type OwnRange, readSpec, withBits } from "./spec.js";
 
 /** Samples in one run of calibration, and elements of input in them: enough to keep the kernels busy, few enough for small memory. */
-const MOST_SAMPLES = 8;
+const MOST_SAMPLES = 32;
 const BATCH_ELEMENTS = 2 ** 18;
 
 /** Samples in one run of calibration. */
@@ -30,10 +30,11 @@ export const observe = definePass({
   keeps: "bit-exact",
   options: z.object({ bins: z.number().int().min(128).max(65536).default(2048).describe("bins of each histogram") }).strict(),
   statistics: { values: "values observed", samples: "calibration samples run", constant: "values that never change" },
-  async run({ graph, options, rewrite, count, executor, calibration, progress, signal }) {
+  async run({ graph, options, rewrite, count, executor, calibration, progress }) {
     const specs = specsByValue(graph);
-    const names = [...specs].filter(([, s]) => s.kind === "observed" || s.kind === "sharedWith").map(([n]) => n);
-    if (names.length === 0) return;
+    if (specs.size === 0) return;
+    const moved = movedValues(graph, specs);
+    const names = [...specs.keys()].filter((n) => !moved.has(n));
     if (executor === null || calibration === null) {
       return fail("CEC4006", {
         message: "quantization of activations needs calibration data",
@@ -43,7 +44,6 @@ export const observe = definePass({
     let done = 0;
     async function* batches() {
       for await (const feeds of calibration!.batches({ batch: batchFor(graph) })) {
-        if (signal?.aborted) fail("CEC1005", { message: "calibration was interrupted" });
         yield feeds;
         const first = Object.values(feeds)[0];
         done += first?.dims[0] ?? 1;
@@ -56,7 +56,7 @@ export const observe = definePass({
     count("samples", done);
     if (done === 0) fail("CEC4006", { message: "the calibration data holds no sample", help: "check the slice of the data that `calibrate` names" });
     const alone = new Map<string, OwnRange>();
-    const fixed = fixSpecs(specs, statistics, alone, (name) => {
+    const fixed = fixSpecs(specs, statistics, moved, alone, (name) => {
       count("values");
       const s = statistics.get(name);
       if (s !== undefined && s.min === s.max) count("constant");
@@ -88,6 +88,21 @@ const rootOf = (specs: ReadonlyMap<string, EdgeSpec>, name: string): string => {
   return s?.kind === "sharedWith" && s.value !== name ? rootOf(specs, s.value) : name;
 };
 
+/** Ops whose result holds the elements of their operands, each once, in another place. */
+const MOVES = new Set(["concat", "reshape", "flatten", "squeeze", "unsqueeze", "transpose", "depth_to_space", "space_to_depth", "identity"]);
+
+/** Values that hold what others hold that share their range, and those: looking at them again would cost time and tell nothing. */
+function movedValues(graph: Graph, specs: ReadonlyMap<string, EdgeSpec>): Map<string, readonly string[]> {
+  const out = new Map<string, readonly string[]>();
+  for (const op of graph.ops) {
+    const y = op.outputs[0]?.name ?? "";
+    if (!MOVES.has(op.kind) || op.attrs["activation"] !== undefined || !specs.has(y)) continue;
+    const from = (op.kind === "concat" ? op.inputs : op.inputs.slice(0, 1)).map((v) => v?.name ?? "");
+    if (from.every((x) => specs.has(x) && rootOf(specs, x) === rootOf(specs, y))) out.set(y, from);
+  }
+  return out;
+}
+
 /** Specs of activations by value name. */
 function specsByValue(graph: Graph): Map<string, EdgeSpec> {
   const out = new Map<string, EdgeSpec>();
@@ -110,6 +125,7 @@ function specsByValue(graph: Graph): Map<string, EdgeSpec> {
 function fixSpecs(
   specs: ReadonlyMap<string, EdgeSpec>,
   statistics: ReadonlyMap<string, TensorStatistics>,
+  moved: ReadonlyMap<string, readonly string[]>,
   alone: Map<string, OwnRange>,
   seen: (name: string) => void,
 ): Map<string, FixedSpec> {
@@ -148,6 +164,12 @@ function fixSpecs(
       },
       { low: 0, high: 0 },
     );
+    // In the graph's order: what an op moves may have been moved before.
+    for (const [name, from] of moved) {
+      const parts = members.includes(name) ? from.flatMap((x) => alone.get(x) ?? []) : [];
+      if (parts.length > 0)
+        alone.set(name, { type, scheme: spec.scheme, low: Math.min(...parts.map((r) => r.low)), high: Math.max(...parts.map((r) => r.high)) });
+    }
     const p = paramsOf(range, type, spec.scheme, spec.bits);
     for (const n of members) out.set(n, { kind: "fixed", type, scale: [p.scale], zeroPoint: [p.zeroPoint], axis: null, ...withBits(spec.bits) });
   }

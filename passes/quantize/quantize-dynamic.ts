@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { constantTensor, definePass, f32, type Op, type Tensor, tensor, toNumbers, type Value } from "../../compiler/core/index.js";
 import { matcher } from "./options.js";
+import { warnOfQuantized } from "./rules.js";
 import { quantizeWeights, weightScales } from "./weights.js";
 
 const finite = (t: Tensor): boolean => t.data.length > 0 && toNumbers(t).every(Number.isFinite);
@@ -59,7 +60,8 @@ export const quantizeDynamic = definePass({
     })
     .strict(),
   statistics: { dynamic: "matrix products on integers", stored: "weights stored as i8, arithmetic in float" },
-  run({ graph, options: o, rewrite, count, decide }) {
+  run({ graph, options: o, rewrite, count, decide, warn }) {
+    warnOfQuantized(graph, warn);
     const kept = matcher(o.keep);
     const nameOf = (op: Op): boolean => [op.name, ...op.outputs.map((v) => v.name)].some((n) => n !== "" && kept(n));
     for (const op of [...graph.ops]) {

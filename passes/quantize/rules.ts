@@ -2,7 +2,7 @@
  * The quantization rule of each op kind: what is quantized, what only passes ranges on, and what stays in float. One table for all kinds, so that a new kind
  * cannot be forgotten.
  */
-import type { OpKind } from "../../compiler/core/index.js";
+import type { Graph, OpKind } from "../../compiler/core/index.js";
 
 /**
  * - `weighted`: operand 1 is a constant quantized symmetrically, operand 2 a bias; the result is observed
@@ -24,6 +24,7 @@ const float = (reason: string): Rule => ({ kind: "float", reason });
 const shared: Rule = { kind: "shared" };
 const observed: Rule = { kind: "observed" };
 const integer = float("its operands are no floats, or it computes shapes");
+const already = float("it is quantized already");
 const noKernel = float("no target runs it on integers");
 const unusual = float("it is sensitive to its range and cheap: INT8 would cost accuracy and save nothing");
 
@@ -86,13 +87,23 @@ const rules: { readonly [K in Exclude<OpKind, `cpu.${string}`>]?: Rule } = {
   range: integer,
   non_zero: integer,
   one_hot: integer,
-  quantize_linear: float("it is quantized already"),
-  dequantize_linear: float("it is quantized already"),
-  dynamic_quantize_linear: float("it is quantized already"),
-  qlinear_conv: float("it is quantized already"),
-  qlinear_matmul: float("it is quantized already"),
-  matmul_integer: float("it is quantized already"),
-  conv_integer: float("it is quantized already"),
+  quantize_linear: already,
+  dequantize_linear: already,
+  dynamic_quantize_linear: already,
+  qlinear_conv: already,
+  qlinear_matmul: already,
+  matmul_integer: already,
+  conv_integer: already,
 };
 
 export const ruleOf = (kind: string): Rule => (rules as Readonly<Record<string, Rule>>)[kind] ?? noKernel;
+
+/** Says that a model came quantized, at its first such op. */
+export function warnOfQuantized(graph: Graph, warn: (code: string, message: string, at: { readonly node: string }) => void): void {
+  const ops = graph.ops.filter((op) => ruleOf(op.kind) === already);
+  const [first] = ops;
+  if (first !== undefined)
+    warn("CEC4031", `${ops.length} ops of the model are quantized already and stay as they are: quantize the float model instead`, {
+      node: first.name || (first.outputs[0]?.name ?? first.kind),
+    });
+}

@@ -9,7 +9,8 @@ const LEAST = 1e-5;
 /**
  * SmoothQuant (Xiao et al. 2022): activations of transformers have few channels of large values, which one scale per tensor serves badly. Channel j between a
  * LayerNormalization and the products that read it is divided by s_j = max|x_j|^strength / max|w_j|^(1 - strength); scale and bias of the normalization take the division,
- * the weights of all readers the product. Only where all readers are MatMul or Gemm with constant weights.
+ * the weights of those readers the product. Where others read the normalized value too (the residual of a BERT layer), they keep it: the products get a normalization of
+ * their own beside it.
  */
 export const smoothQuant = definePass({
   name: "smooth-quant",
@@ -26,17 +27,24 @@ export const smoothQuant = definePass({
     })
     .strict(),
   statistics: { norms: "normalizations whose result was smoothed", channels: "channels scaled" },
-  async run({ graph, options: o, rewrite, count, decide, executor, calibration }) {
-    if (executor === null || calibration === null) return;
+  async run({ graph, options: o, rewrite, count, decide, warn, executor, calibration }) {
+    const nothing = (why: string): void => warn("CEC4030", `smooth_quant smooths nothing: ${why}`);
+    if (executor === null || calibration === null) return nothing("it needs calibration data; add `calibrate` to the plan");
     const sites = graph.opsOf("layer_normalization").flatMap((op) => {
       const products = readersOf(op);
-      return products === null ? [] : [{ op, products }];
+      const y = op.outputs[0] as Value;
+      return products.length === 0 ? [] : [{ op, products, shared: graph.isOutput(y) || products.length < graph.users(y).length }];
     });
-    if (sites.length === 0) return;
+    if (sites.length === 0)
+      return nothing(
+        graph.opsOf("layer_normalization").length > 0
+          ? "no LayerNorm is read by a MatMul or Gemm with constant weights"
+          : "the graph has no LayerNorm; where it is written in single ops, put smooth_quant after fuse",
+      );
     const names = sites.map((s) => (s.op.outputs[0] as Value).name);
     const limit = Math.min(o.samples, calibration.size);
     const seen = await executor.observe(graph, names, calibration.batches({ batch: batchFor(graph), limit }), { bins: 0, channels: true });
-    for (const { op, products } of sites) {
+    for (const { op, products, shared } of sites) {
       const s = seen.get((op.outputs[0] as Value).name)?.channels;
       const gain = constantTensor(op.inputs[1]);
       if (s === undefined || gain === null || gain.data.length !== s.max.length) continue;
@@ -47,12 +55,19 @@ export const smoothQuant = definePass({
         return x < LEAST || top < LEAST ? 1 : x ** o.strength / top ** (1 - o.strength);
       });
       rewrite.patch(op, "outliers moved into the weights behind", (edit) => {
-        for (const index of [1, 2]) {
+        const smoothed = [1, 2].map((index) => {
           const t = constantTensor(op.inputs[index] ?? null);
-          if (t === null) continue;
+          if (t === null) return null;
           const values = Array.from(toNumbers(t), (v, j) => v / (scale[j] as number));
-          edit.setInput(op, index, edit.constant((op.inputs[index] as Value).name, f32(t.dims, values)));
-        }
+          return edit.constant((op.inputs[index] as Value).name, f32(t.dims, values));
+        });
+        if (shared) {
+          const y = edit.insert(op.kind, [op.inputs[0] ?? null, ...smoothed], { attrs: op.attrs, name: `${op.name}.smoothed` }).outputs[0] as Value;
+          for (const p of products) edit.setInput(p.op, 0, y);
+        } else
+          smoothed.forEach((v, i) => {
+            if (v !== null) edit.setInput(op, i + 1, v);
+          });
         for (const p of products) {
           const w = constantTensor(p.op.inputs[1]);
           if (w === null) continue;
@@ -66,16 +81,17 @@ export const smoothQuant = definePass({
       decide(op, "smoothed", "largest factor of a channel", Math.max(...scale));
     }
 
-    /** Products that read the normalized value along its last axis; `null` where anything else reads it, or its parameters are computed. */
-    function readersOf(op: Op): Product[] | null {
+    /** Products that read the normalized value along its last axis; none where its parameters are computed. */
+    function readersOf(op: Op): Product[] {
       const y = op.outputs[0] as Value;
       const rank = y.type.kind === "tensor" ? (y.type.shape?.length ?? 0) : 0;
       const axis = num(op, "axis", -1);
-      const users = graph.users(y);
-      const products = users.flatMap((u) => productOf(u) ?? []);
       const parameters = [1, 2].every((i) => op.inputs[i] == null || constantTensor(op.inputs[i])?.type === "f32");
-      if ((axis !== -1 && axis !== rank - 1) || !parameters || op.inputs[1] == null || graph.isOutput(y) || users.length === 0) return null;
-      return products.length === users.length && products.every((p) => p.x === y && p.op.kind !== "conv") ? products : null;
+      if ((axis !== -1 && axis !== rank - 1) || !parameters || op.inputs[1] == null) return [];
+      return graph.users(y).flatMap((u) => {
+        const p = productOf(u);
+        return p !== null && p.x === y && u.kind !== "conv" ? [p] : [];
+      });
     }
   },
 });

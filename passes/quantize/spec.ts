@@ -55,7 +55,18 @@ export const withBits = (bits: number | undefined): { readonly bits?: number } =
 export const opSpec = z.object({ inputs: z.array(edgeSpec.nullable()), outputs: z.array(edgeSpec.nullable()) }).strict();
 export type OpSpec = z.infer<typeof opSpec>;
 
-export const readSpec = (op: Op): OpSpec | null => (op.annotations["quant"] === undefined ? null : opSpec.parse(op.annotations["quant"]));
+/** What was parsed before: annotations are replaced, never changed, and every pass reads them all. */
+const parsed = new WeakMap<object, OpSpec>();
+
+export function readSpec(op: Op): OpSpec | null {
+  const json = op.annotations["quant"];
+  if (json === undefined) return null;
+  const known = typeof json === "object" && json !== null ? parsed.get(json) : undefined;
+  if (known !== undefined) return known;
+  const spec = opSpec.parse(json);
+  parsed.set(json as object, spec);
+  return spec;
+}
 
 /** Annotation of a Concat: by value name, the range that each value which shares the Concat's would have alone. */
 export const OWN_RANGES = "own-ranges";

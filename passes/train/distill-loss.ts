@@ -55,7 +55,7 @@ export const distillLoss = definePass({
     const [student, teacher] = [logitsOf(output), logitsOf(namedValue(graph, o.teacher, "graph"))];
     const [a, b] = [knownShape(student, student.name), knownShape(teacher, teacher.name)];
     if (!sameShape(a, b))
-      fail("CEC4030", {
+      fail("CEC4019", {
         message: `the teacher's output is [${b.join(", ")}], the student's [${a.join(", ")}]`,
         help: "both must have the same classes, and the teacher no fixed batch",
       });
@@ -99,7 +99,7 @@ function fitted(edit: Edit, s: Value, t: Value, name: string, random: () => numb
   const rest = (shape: Shape): Shape => shape.filter((_, i) => i !== axis);
   const [width, wanted] = [from[axis], to[axis]];
   if (from.length !== to.length || from.length < 2 || !sameShape(rest(from), rest(to)) || typeof width !== "number" || typeof wanted !== "number")
-    return fail("CEC4030", {
+    return fail("CEC4019", {
       message: `hidden tensors do not fit: %${s.name} is [${from.join(", ")}], %${t.name} [${to.join(", ")}]`,
       help: "pair tensors of one height and width; the number of channels may differ",
       at: { tensor: s.name },

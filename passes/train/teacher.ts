@@ -15,12 +15,12 @@ import { canonicalize, foldBatchNorm, fuse } from "../canonicalize/index.js";
 import { quantize } from "../quantize/index.js";
 import { logitsOf } from "./losses.js";
 
-/** A tensor by its name, or by that of the op that gives it. Throws CEC4030. */
+/** A tensor by its name, or by that of the op that gives it. Throws CEC4019. */
 export function namedValue(graph: Graph, name: string, whose: string): Value {
   const found = graph.value(name) ?? graph.ops.find((op) => op.name === name)?.outputs[0];
   if (found !== undefined) return found;
   const names = graph.ops.flatMap((op) => (op.kind === "constant" ? [] : [op.name, ...op.outputs.map((v) => v.name)]));
-  return fail("CEC4030", { message: `the ${whose} has no tensor or op "${name}"`, help: suggest(name, new Set(names.filter((n) => n !== ""))) });
+  return fail("CEC4019", { message: `the ${whose} has no tensor or op "${name}"`, help: suggest(name, new Set(names.filter((n) => n !== ""))) });
 }
 
 /** What makes a graph cheap to run: normalizations folded, fusions, and INT8 where it is wanted. */
@@ -48,7 +48,7 @@ export async function prepareTeacher(
 ): Promise<void> {
   const outputs = graph.outputs.map((out) => out.name);
   const output = o.output === undefined ? graph.outputs[0] : graph.outputs.find((out) => out.name === o.output);
-  if (output === undefined) fail("CEC4030", { message: `the teacher has no output "${o.output ?? ""}"`, help: suggest(o.output ?? "", outputs) });
+  if (output === undefined) fail("CEC4019", { message: `the teacher has no output "${o.output ?? ""}"`, help: suggest(o.output ?? "", outputs) });
   const kept = [logitsOf((output as { value: Value }).value), ...o.hidden.map((name) => namedValue(graph, name, "teacher"))];
   for (const name of outputs) graph.removeOutput(name);
   kept.forEach((v, i) => {
@@ -61,7 +61,7 @@ export async function prepareTeacher(
   await runPipeline(graph, forInference(o.precision), run);
 }
 
-/** Inputs of the teacher with those of the student that they read: of the same name, or at the same place. Throws CEC4030 where they do not fit. */
+/** Inputs of the teacher with those of the student that they read: of the same name, or at the same place. Throws CEC4019 where they do not fit. */
 function inputPairs(teacher: Graph, student: Graph): readonly (readonly [Value, Value])[] {
   const byName = teacher.inputs.every((v) => student.inputs.some((s) => s.name === v.name));
   return teacher.inputs.map((own, i) => {
@@ -77,7 +77,7 @@ function inputPairs(teacher: Graph, student: Graph): readonly (readonly [Value, 
         (a.shape.length === b.shape.length &&
           a.shape.every((d, axis) => axis === 0 || typeof d !== "number" || typeof b.shape?.[axis] !== "number" || d === b.shape[axis])));
     if (theirs === undefined || !fits)
-      return fail("CEC4030", {
+      return fail("CEC4019", {
         message: `input "${own.name}" of the teacher takes what the student does not`,
         why: `the teacher takes ${described(teacher)}, the student ${described(student)}`,
         help: "teacher and student read the same samples: give both the same inputs",

@@ -26,6 +26,7 @@ set(CEC_KERNEL_AVX512
   ${CEC_KERNELS_SRC}/dwconv_f32/avx512.cc
   ${CEC_KERNELS_SRC}/dwconv_u8s8_s32/avx512.cc
   ${CEC_KERNELS_SRC}/quantize_8bit/avx512.cc
+  ${CEC_KERNELS_SRC}/stats_f32/avx512.cc
   ${CEC_KERNELS_SRC}/conv_wgrad_f32/avx512.cc
   ${CEC_KERNELS_SRC}/batch_norm_f32/avx512.cc
   ${CEC_KERNELS_SRC}/training_f32/avx512.cc)

@@ -175,3 +175,13 @@ export function guarded<T>(body: () => T): T {
     throw translate(error);
   }
 }
+
+const MOST_THREADS = 256;
+
+/** The option `threads`; 1 where it is left out. */
+export function checkThreads(threads: number | undefined): number {
+  const n = threads ?? 1;
+  return Number.isInteger(n) && n >= 1 && n <= MOST_THREADS
+    ? n
+    : fail("CEC6007", { message: `threads is ${String(n)}; it must be a whole number from 1 to ${MOST_THREADS}` });
+}

@@ -4,53 +4,25 @@
  * Needs the native addon and nothing of the compiler but its error type.
  */
 import { fail } from "../../compiler/core/diagnostics/index.js";
-import { type AddonProgram, type AddonResult, type AddonSession, type AddonTensor, guarded, loadAddon, translate } from "./addon.js";
+import { type AddonProgram, type AddonSession, type AddonTensor, checkThreads, guarded, loadAddon, translate } from "./addon.js";
+import {
+  arrays,
+  countOf,
+  detached,
+  dimsOf,
+  type Feed,
+  type Feeds,
+  isTyped,
+  type Output,
+  type Outputs,
+  outputOf,
+  type Port,
+  portOf,
+  shown,
+  type TypedArray,
+} from "./ports.js";
 
-/** Element types of inputs and outputs, and the arrays that hold them. f16 and bf16 are their bits; bool is 0 or 1. */
-const arrays = {
-  f32: Float32Array,
-  f64: Float64Array,
-  f16: Uint16Array,
-  bf16: Uint16Array,
-  i8: Int8Array,
-  i16: Int16Array,
-  i32: Int32Array,
-  i64: BigInt64Array,
-  u8: Uint8Array,
-  u16: Uint16Array,
-  u32: Uint32Array,
-  u64: BigUint64Array,
-  bool: Uint8Array,
-} as const;
-
-export type DataType = keyof typeof arrays;
-export type TypedArray =
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Int16Array
-  | Int32Array
-  | BigInt64Array
-  | Uint8Array
-  | Uint16Array
-  | Uint32Array
-  | BigUint64Array;
-
-/** An input: its values, row-major; `dims` may be left out where the model leaves at most one dimension free. */
-export type Feed<A extends TypedArray = TypedArray> = A | { readonly data: A; readonly dims: readonly number[] };
-
-export interface Output<A extends TypedArray = TypedArray> {
-  readonly type: DataType;
-  readonly dims: readonly number[];
-  readonly data: A;
-}
-
-/** An input or output as the model declares it; `null` is a free dimension. */
-export interface Port {
-  readonly name: string;
-  readonly type: DataType;
-  readonly dims: readonly (number | null)[];
-}
+export type { DataType, Feed, Feeds, Output, Outputs, Port, TypedArray } from "./ports.js";
 
 export interface LoadOptions {
   /** Threads of one run, 1 to 256; default 1. Results do not depend on it. */
@@ -84,61 +56,10 @@ export interface BatcherOptions {
   readonly maxDelayMs?: number;
 }
 
-export type Feeds = { readonly [name: string]: Feed };
-export type Outputs = { readonly [name: string]: Output };
-
-const shown = (p: Port): string => `${p.type}[${p.dims.map((d) => d ?? "?").join(", ")}]`;
-const countOf = (dims: readonly number[]): number => dims.reduce((a, b) => a * b, 1);
-const isTyped = (v: unknown): v is TypedArray => ArrayBuffer.isView(v) && !(v instanceof DataView);
-
-/** Dims of a feed: those given, or the declared ones with the free one worked out. */
-function dimsOf(port: Port, feed: Feed): readonly number[] {
-  const { name } = port;
-  const data = isTyped(feed) ? feed : feed?.data;
-  if (!isTyped(data) || !(data instanceof arrays[port.type])) {
-    const got = isTyped(data) ? data.constructor.name : data === null ? "null" : typeof data;
-    return fail("CEC6005", {
-      message: `the input "${name}" is ${shown(port)}, which takes a ${arrays[port.type].name}; it is a ${got}`,
-      at: { tensor: name },
-    });
-  }
-  if (!isTyped(feed)) {
-    if (!Array.isArray(feed.dims) || countOf(feed.dims) !== data.length)
-      fail("CEC6005", {
-        message: `the input "${name}" has ${data.length} values, its dims [${feed.dims}] take ${countOf(feed.dims ?? [])}`,
-        at: { tensor: name },
-      });
-    if (feed.dims.length !== port.dims.length || feed.dims.some((d, i) => port.dims[i] !== null && port.dims[i] !== d))
-      fail("CEC6005", { message: `the input "${name}" is ${shown(port)}, which dims [${feed.dims}] do not fit`, at: { tensor: name } });
-    return feed.dims;
-  }
-  const known = countOf(port.dims.map((d) => d ?? 1));
-  const free = port.dims.filter((d) => d === null).length;
-  if (free > 1)
-    fail("CEC6005", {
-      message: `the input "${name}" is ${shown(port)}: with ${free} free dimensions its dims must be given`,
-      help: "give { data, dims }",
-      at: { tensor: name },
-    });
-  if (free === 0 ? data.length !== known : known === 0 || data.length % known !== 0)
-    fail("CEC6005", {
-      message: `the input "${name}" has ${data.length} values; ${shown(port)} takes ${free === 0 ? known : `a multiple of ${known}`}`,
-      at: { tensor: name },
-    });
-  return port.dims.map((d) => d ?? data.length / known);
+function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined || (typeof signal?.throwIfAborted === "function" && typeof signal.addEventListener === "function")) return;
+  fail("CEC6007", { message: "the option `signal` is no AbortSignal", help: "give the `signal` of an AbortController, or leave it out" });
 }
-
-function outputOf(row: AddonResult, target: TypedArray | undefined): Output {
-  const type = row.type as DataType;
-  const make = arrays[type];
-  return { type, dims: row.dims, data: target ?? new make(row.buffer as ArrayBuffer) };
-}
-
-const portOf = (t: { readonly name: string; readonly type: string; readonly dims: readonly number[] }): Port => ({
-  name: t.name,
-  type: t.type as DataType,
-  dims: t.dims.map((d) => (d < 0 ? null : d)),
-});
 
 /**
  * A compiled model that is ready to run. `I` and `O` are the types of its inputs and outputs; `cec types MODEL.cecb` writes them.
@@ -180,12 +101,14 @@ export class Session<I extends { readonly [K in keyof I]: Feed } = Feeds, O exte
     options: LoadOptions = {},
   ): Promise<Session<I, O>> {
     const { fileURLToPath } = await import("node:url");
+    checkSignal(options.signal);
+    const threads = checkThreads(options.threads);
     options.signal?.throwIfAborted();
     const from = source instanceof URL ? fileURLToPath(source) : source;
     try {
       const program = await loadAddon().loadProgram(from, options.isa);
       options.signal?.throwIfAborted();
-      return new Session<I, O>(program, options.threads ?? 1);
+      return new Session<I, O>(program, threads);
     } catch (error) {
       throw translate(error);
     }
@@ -205,6 +128,7 @@ export class Session<I extends { readonly [K in keyof I]: Feed } = Feeds, O exte
    */
   async run(feeds: I, options: RunOptions<O> = {}): Promise<O> {
     this.#alive();
+    checkSignal(options.signal);
     const ordered = this.#order(feeds as Feeds);
     const targets = this.#targets(options.outputs as { readonly [name: string]: TypedArray } | undefined);
     const { signal } = options;
@@ -237,6 +161,7 @@ export class Session<I extends { readonly [K in keyof I]: Feed } = Feeds, O exte
    */
   async runBatch(samples: readonly I[], { maxBatch = 32, signal }: BatchOptions = {}): Promise<O[]> {
     this.#alive();
+    checkSignal(signal);
     this.#checkBatch(maxBatch);
     const out: O[] = [];
     for (let at = 0; at < samples.length; at += maxBatch) {
@@ -354,6 +279,8 @@ export class Session<I extends { readonly [K in keyof I]: Feed } = Feeds, O exte
         });
       if (!(array instanceof arrays[port.type]))
         fail("CEC6005", { message: `the output "${name}" is ${shown(port)}, which takes a ${arrays[port.type].name}`, at: { tensor: name } });
+      if (detached(array))
+        fail("CEC6005", { message: `the array for the output "${name}" is gone: it was transferred`, help: "give another", at: { tensor: name } });
     }
     return this.outputs.map((p) => given?.[p.name] ?? null);
   }
@@ -375,7 +302,7 @@ export class Session<I extends { readonly [K in keyof I]: Feed } = Feeds, O exte
       const feed = sample[port.name];
       if (feed === undefined) return fail("CEC6005", { message: `the input "${port.name}" of sample ${first + i} is missing` });
       if (isTyped(feed)) return { dims: dimsOf(one, feed), data: feed };
-      const dims = feed.dims?.length === port.dims.length - 1 ? [1, ...feed.dims] : feed.dims;
+      const dims = Array.isArray(feed.dims) && feed.dims.length === port.dims.length - 1 ? [1, ...feed.dims] : feed.dims;
       return { dims: dimsOf(one, { data: feed.data, dims }), data: feed.data };
     });
     const [head] = parts;

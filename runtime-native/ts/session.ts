@@ -8,6 +8,7 @@ import {
   type AddonResult,
   type AddonSession,
   type AddonTensor,
+  checkThreads,
   guarded,
   loadAddon,
   type MemoryPlan,
@@ -168,7 +169,7 @@ export function createSession(source: Uint8Array | NativeProgram, options: Sessi
   const program = source instanceof Uint8Array ? loadProgram(source, options.isa === undefined ? {} : { isa: options.isa }) : source;
   const handle = programs.get(program);
   if (handle === undefined) fail("CEC6007", { message: "createSession takes the bytes of a program or what loadProgram gave" });
-  const session: AddonSession = guarded(() => new addon.Session(handle, options.threads ?? 1, options.keep ?? [], options.profile ?? false));
+  const session: AddonSession = guarded(() => new addon.Session(handle, checkThreads(options.threads), options.keep ?? [], options.profile ?? false));
   // Runs of one session follow each other: waiting for a turn must not hold a thread of libuv's pool.
   let last: Promise<unknown> = Promise.resolve();
   let disposed = false;

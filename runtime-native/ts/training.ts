@@ -2,7 +2,7 @@
 import { fail } from "../../compiler/core/diagnostics/index.js";
 import { fromBytes, type Tensor } from "../../compiler/core/ir/tensor.js";
 import type { ElementType } from "../../compiler/core/ir/types.js";
-import { type AddonTensor, guarded, loadAddon, type MemoryPlan, translate } from "./addon.js";
+import { type AddonTensor, checkThreads, guarded, loadAddon, type MemoryPlan, translate } from "./addon.js";
 import type { NativeProgram, OpProfile, SessionOptions, TensorInfo } from "./session.js";
 import { loadProgram, programOf } from "./session.js";
 
@@ -44,7 +44,7 @@ export function createTrainingSession(bytes: Uint8Array, given: readonly State[]
   const addon = loadAddon();
   const program = loadProgram(bytes, options.isa === undefined ? {} : { isa: options.isa });
   const updates = given.flatMap((s) => [s.input, s.output]);
-  const session = guarded(() => new addon.Session(programOf(program), options.threads ?? 1, [], options.profile ?? false, updates));
+  const session = guarded(() => new addon.Session(programOf(program), checkThreads(options.threads), [], options.profile ?? false, updates));
   const states = new Map(given.map((s): [string, Tensor] => [s.input, { ...s.tensor, data: (s.tensor.data as Float32Array).slice() }]));
   const stateOf = new Map(given.map((s) => [s.output, states.get(s.input) as Tensor]));
   const targets = session.outputNames().map((name) => (stateOf.get(name)?.data as Float32Array | undefined) ?? null);

@@ -1,6 +1,6 @@
 /** Runs `cec` as a child process, as a user does, in a temporary folder. */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll } from "vitest";
@@ -8,7 +8,16 @@ import { exportOnnx, f32, type Graph, graphBuilder, normalFrom, randomFrom } fro
 import { encodeNpy } from "../../compiler/driver/data/npy.js";
 
 export const root = new URL("../..", import.meta.url).pathname;
-const main = join(root, "dist/compiler/driver/cli/main.js");
+const bundle = join(root, "dist/bundle/cli.js");
+const made = (path: string): number => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
+/** The command, as it is built. */
+function main(): string {
+  for (const part of ["compiler-core", "dsl", "passes", "runtime-native-ts", "compiler-driver"])
+    if (made(bundle) < made(join(root, `dist/.tsbuildinfo/${part}.tsbuildinfo`)))
+      throw new Error("dist/bundle is older than what tsc wrote: npm run build");
+  return bundle;
+}
 
 export interface Ran {
   readonly status: number | null;
@@ -25,7 +34,7 @@ export function temporaryFolder(): string {
 const environment = (extra: Readonly<Record<string, string>>): NodeJS.ProcessEnv => ({ ...process.env, NO_COLOR: "1", ...extra });
 
 export function cec(cwd: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Ran {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { cwd, encoding: "utf8", env: environment(env) });
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main(), ...args], { cwd, encoding: "utf8", env: environment(env) });
   return { status, stdout, stderr };
 }
 
@@ -34,7 +43,7 @@ export function shell(cwd: string, script: string): Ran {
   const { status, stdout, stderr } = spawnSync("bash", ["-c", script], {
     cwd,
     encoding: "utf8",
-    env: environment({ CEC: `${process.execPath} ${main}` }),
+    env: environment({ CEC: `${process.execPath} ${main()}` }),
   });
   return { status, stdout, stderr };
 }
@@ -42,7 +51,7 @@ export function shell(cwd: string, script: string): Ran {
 /** Starts a command and signals it as soon as `when` says so. */
 export function interrupted(cwd: string, args: readonly string[], signal: NodeJS.Signals, when: () => boolean): Promise<Ran> {
   return new Promise((done, fail) => {
-    const child = spawn(process.execPath, [main, ...args], { cwd, env: environment({}) });
+    const child = spawn(process.execPath, [main(), ...args], { cwd, env: environment({}) });
     let [stdout, stderr, sent] = ["", "", false];
     child.stdout.on("data", (d: Buffer) => (stdout += d.toString()));
     child.stderr.on("data", (d: Buffer) => (stderr += d.toString()));

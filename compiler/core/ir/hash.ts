@@ -19,10 +19,10 @@ export interface HashOptions {
 }
 
 const digest = (parts: readonly string[]): string => {
-  const h = createHash("sha256");
   // Length before text: no choice of texts can make two lists look alike.
-  for (const p of parts) h.update(`${p.length}:${p}`);
-  return h.digest("hex");
+  let text = "";
+  for (const p of parts) text += `${p.length}:${p}`;
+  return createHash("sha256").update(text).digest("hex");
 };
 
 /** The hash of each op of a graph: of itself and of all that it depends on. */

@@ -3,6 +3,7 @@
  * `cec explain` print it.
  */
 import { z } from "zod";
+import type { Span } from "../diagnostics/index.js";
 import type { Graph, Level, Op, Value } from "../ir/graph.js";
 import type { Tensor } from "../ir/tensor.js";
 import type { CalibrationSource, Executor } from "./executor.js";
@@ -72,14 +73,27 @@ export interface PassDefinition<Name extends string = string, Options = unknown,
   /** Options that a plan may give without a name, in order: `quantize int8` sets the first. */
   readonly positional?: readonly string[];
   readonly statistics: Readonly<Record<Stats, string>>;
+  /** Which of the options that were given (none are defaults) change nothing beside the others, and why. */
+  ignored?(given: Readonly<Record<string, unknown>>): readonly { readonly option: string; readonly why: string }[];
   /** The passes that this statement stands for, in order; such a pass has no `run` of its own (`fuse`, `quantize`). */
   expand?(options: Options): readonly PassCall[];
   run?(context: PassContext<Options, Stats>): void | Promise<void>;
 }
 
+/** Where a plan calls a pass. */
+export interface Statement {
+  /** As the plan writes it. */
+  readonly name: string;
+  readonly span: Span;
+  /** Places of its options, by name. */
+  readonly options?: Readonly<Record<string, Span>>;
+}
+
 export interface PassCall {
   readonly pass: PassDefinition;
   readonly options: Readonly<Record<string, unknown>>;
+  /** The statement of a plan that this is: faults speak of it by its name, at its place. */
+  readonly statement?: Statement;
 }
 
 /**

@@ -6,7 +6,8 @@ import { blobsOf, formatJson, printGraph } from "../ir/print.js";
 import type { Tensor } from "../ir/tensor.js";
 import type { Keeps } from "./define.js";
 import type { CalibrationSource, Executor, Feeds } from "./executor.js";
-import type { Instrument, PassStep } from "./manager.js";
+import type { Instrument } from "./manager.js";
+import type { PassStep } from "./steps.js";
 import { compareTensors } from "./tolerance.js";
 
 /** Writes one file of a dump or reproducer folder. */
@@ -61,7 +62,10 @@ export function reproducerInstrument(write: WriteFile, options: ReproducerOption
   return {
     name: "reproducer",
     before(graph) {
-      copy = graph.clone();
+      copy ??= graph.clone();
+    },
+    after(_graph, _step, changed) {
+      if (changed) copy = null;
     },
     failed(_, step, error) {
       if (copy === null) return undefined;

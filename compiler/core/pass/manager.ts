@@ -2,10 +2,9 @@
  * The pass manager: checks that passes chain, runs them, verifies the graph around each, numbers patches, and keeps statistics and the decision log.
  * Dumps, numeric checks and reproducers are instruments (`instruments.ts`) that see the graph before and after each pass.
  */
-import { CecError, type Code, type Diagnostic, diagnostic, fail, isCode, suggest } from "../diagnostics/index.js";
-import type { Graph, Level, Op } from "../ir/graph.js";
+import { CecError, type Code, type Diagnostic, diagnostic, fail, isCode } from "../diagnostics/index.js";
+import type { Graph, Op } from "../ir/graph.js";
 import { hashGraph } from "../ir/hash.js";
-import type { PassLine } from "../ir/parse.js";
 import type { Blob } from "../ir/tensor.js";
 import { verifyGraph } from "../ir/verify.js";
 import { randomFrom, streamOf } from "../random.js";
@@ -13,16 +12,8 @@ import type { Decision, ModelSource, PassCall, PassContext, PassDefinition } fro
 import type { CalibrationSource, Executor } from "./executor.js";
 import { numericInstrument } from "./instruments.js";
 import { createRewriter, type PatchRecord, StopAfterPatch } from "./rewrite.js";
+import { checkLevels, flatten, ignoredOptions, type PassStep } from "./steps.js";
 import type { Trainer } from "./trainer.js";
-
-/** One pass of a flat pipeline. */
-export interface PassStep {
-  readonly pass: PassDefinition;
-  /** As the pass's schema parsed them. */
-  readonly options: unknown;
-  /** Place in the pipeline, from 1. */
-  readonly index: number;
-}
 
 /** Sees each pass. `before` may keep a copy; both may throw to end the build. */
 export interface Instrument {
@@ -62,6 +53,7 @@ export interface PassReport {
   readonly ms: number;
   readonly patches: number;
   readonly statistics: Readonly<Record<string, number>>;
+  /** The graph differs from what the pass was given; with `verify: "off"`, the pass made patches. */
   readonly changed: boolean;
 }
 
@@ -73,77 +65,6 @@ export interface PipelineResult {
   readonly warnings: readonly Diagnostic[];
   /** True when `stopAfterPatch` ended the pipeline early. */
   readonly stopped: boolean;
-}
-
-const takes = (pass: PassDefinition): readonly Level[] => (typeof pass.from === "string" ? [pass.from] : pass.from);
-
-/** Parses options against the pass's schema; throws CEC2006 in the terms of the pass. */
-export function parseOptions(pass: PassDefinition, options: unknown): unknown {
-  const parsed = pass.options.safeParse(options ?? {});
-  if (parsed.success) return parsed.data;
-  return fail("CEC2006", {
-    message: `pass ${pass.name}: ${parsed.error.issues.map((i) => `${i.path.length === 0 ? "options" : `\`${i.path.join(".")}\``}: ${i.message}`).join("; ")}`,
-    help: `see the options of ${pass.name} in docs/reference`,
-  });
-}
-
-/** Statements may stand for statements; more than this is a pass that expands to itself. */
-const MAX_EXPANSION = 16;
-
-/** Replaces statements that stand for several passes by those, and parses all options. */
-export function flatten(calls: readonly PassCall[], firstIndex = 1): PassStep[] {
-  const steps: PassStep[] = [];
-  const visit = (call: PassCall, path: readonly string[]): void => {
-    if (path.length > MAX_EXPANSION) {
-      fail("CEC9001", { message: `pass ${path[0]} expands without end`, why: `${path.slice(0, 4).join(" → ")} → …` });
-    }
-    const options = parseOptions(call.pass, call.options);
-    if (call.pass.expand === undefined) steps.push({ pass: call.pass, options, index: firstIndex + steps.length });
-    else for (const inner of call.pass.expand(options)) visit(inner, [...path, call.pass.name]);
-  };
-  for (const call of calls) visit(call, []);
-  return steps;
-}
-
-/** Checks that each pass takes the level that the one before gives; gives the last level. Throws CEC4004, naming both. */
-export function checkLevels(start: Level, steps: readonly PassStep[]): Level {
-  let level = start;
-  let giver: string | undefined;
-  for (const { pass } of steps) {
-    const wanted = takes(pass);
-    if (!wanted.includes(level)) {
-      const givers = steps.filter((s) => s.pass.to !== "same" && wanted.includes(s.pass.to)).map((s) => s.pass.name);
-      fail("CEC4004", {
-        message: `pass ${pass.name} cannot stand after ${giver ?? "the source"}`,
-        why: `${pass.name} takes graphs of level ${wanted.join(" or ")}, and ${giver ?? "the source"} gives level ${level}`,
-        help:
-          givers.length > 0
-            ? `put ${pass.name} after ${givers.join(" or ")}`
-            : giver !== undefined && wanted.includes(start)
-              ? `put ${pass.name} before ${giver}`
-              : `a pass that gives level ${wanted[0]} must stand before it`,
-      });
-    }
-    if (pass.to !== "same") {
-      level = pass.to;
-      giver = pass.name;
-    }
-  }
-  return level;
-}
-
-/**
- * Pass calls by name, as `cec opt --pass` and RUN lines give them.
- * @throws CecError CEC2004 for a name that the registry lacks
- */
-export function resolvePasses(lines: readonly PassLine[], registry: ReadonlyMap<string, PassDefinition>): PassCall[] {
-  return lines.map(({ name, options }) => {
-    // Plans write names with `_`, declarations with `-`; a registry may hold either.
-    const pass = registry.get(name) ?? registry.get(name.replaceAll("_", "-")) ?? registry.get(name.replaceAll("-", "_"));
-    return pass === undefined
-      ? fail("CEC2004", { message: `there is no pass \`${name}\``, help: suggest(name, registry.keys()) })
-      : { pass, options };
-  });
 }
 
 const opLabel = (op: Op): string => op.name || (op.outputs[0]?.name ?? "");
@@ -166,7 +87,8 @@ export async function runPipeline(graph: Graph, calls: readonly PassCall[], opti
   const passes: PassReport[] = [];
   const patches: PatchRecord[] = [];
   const decisions: Decision[] = [];
-  const warnings: Diagnostic[] = [];
+  // Of a plan's statements, whoever checks the plan has told.
+  const warnings: Diagnostic[] = ignoredOptions(calls.filter((c) => c.statement === undefined));
   let stopped = options.stopAfterPatch === 0;
   // Blobs are told apart by identity here: hashing the bytes of new weights after each pass would cost more than many passes.
   const blobIds = new Map<Blob, string>();
@@ -182,7 +104,9 @@ export async function runPipeline(graph: Graph, calls: readonly PassCall[], opti
     if (faults.length > 0)
       throw new CecError([diagnostic("CEC4003", { message: "the graph breaks a rule of the IR before the first pass" }), ...faults]);
   }
-  let print = fingerprint();
+  // Without checks nothing but patches is believed to change a graph: pipelines inside of passes and engines run that way.
+  const compares = verify !== "off" || instruments.length > 0;
+  let print = compares ? fingerprint() : "";
   for (const step of steps) {
     if (stopped) break;
     const { pass } = step;
@@ -211,11 +135,14 @@ export async function runPipeline(graph: Graph, calls: readonly PassCall[], opti
       warn(code, message, at) {
         // A plug-in may give any text as a code.
         const known: Code = isCode(code) ? code : "CEC4009";
-        warnings.push(diagnostic(known, { severity: "warning", message, ...(at === undefined ? {} : { at }) }));
+        const span = step.statement?.span;
+        warnings.push(
+          diagnostic(known, { severity: "warning", message, ...(span === undefined ? {} : { span }), ...(at === undefined ? {} : { at }) }),
+        );
       },
       random: randomFrom(options.seed ?? 0, streamOf(`${step.index}:${pass.name}`)),
       executor: options.executor ?? null,
-      calibration: options.calibration ?? null,
+      calibration: options.calibration == null ? null : stoppable(options.calibration, signal, pass),
       trainer: options.trainer ?? null,
       models: options.models ?? null,
       progress: (fraction, what) => options.onProgress?.(pass.name, fraction, what),
@@ -236,8 +163,8 @@ export async function runPipeline(graph: Graph, calls: readonly PassCall[], opti
         if (pass.to !== "same") graph.level = pass.to;
         if (verify !== "off") throwFaults(verifyGraph(graph), pass, options);
       }
-      const now = fingerprint();
-      const changed = now !== print;
+      const now = compares ? fingerprint() : print;
+      const changed = compares ? now !== print : patches.length > first;
       print = now;
       passes.push({ name: pass.name, ms, patches: patches.length - first, statistics, changed });
       if (!stopped) for (const i of instruments) await i.after?.(graph, step, changed);
@@ -261,8 +188,19 @@ function numericOf(options: PipelineOptions): Instrument {
 }
 
 function checkAborted(signal: AbortSignal | null, pass: PassDefinition): void {
-  if (signal?.aborted) fail("CEC1005", { message: `stopped before pass ${pass.name}` });
+  if (signal?.aborted) fail("CEC1005", { message: `stopped at pass ${pass.name}` });
 }
+
+/** The samples, as long as nobody asks for an end: what a pass does with all of them can be interrupted after each batch. */
+const stoppable = (source: CalibrationSource, signal: AbortSignal | null, pass: PassDefinition): CalibrationSource => ({
+  size: source.size,
+  async *batches(o) {
+    for await (const feeds of source.batches(o)) {
+      checkAborted(signal, pass);
+      yield feeds;
+    }
+  },
+});
 
 function throwFaults(faults: readonly Diagnostic[], pass: PassDefinition, options: PipelineOptions): void {
   if (faults.length === 0) return;

@@ -36,7 +36,7 @@ import { type Evaluated, evaluate, oneSample } from "../evaluate.js";
 import { type BoundData, bindData, calibrationOf } from "../feeds.js";
 import { makeFolder, type StagedFolder, sha256File, sizeOf, stageFolder, writeFileAtomic, writing } from "../files.js";
 import { modelCost } from "../inspect.js";
-import { passOf } from "../language.js";
+import { passOf, stepCalls } from "../language.js";
 import { measureLatency, syntheticFeeds } from "../latency.js";
 import type { Metric } from "../metrics.js";
 import { elaborateModel, type LoadedModel, loadModel, modelOf, onnxBytes } from "../model.js";
@@ -62,7 +62,7 @@ export interface BuildOptions {
    * Called when a search of the recipe `best` or a training begins; `done` is called at its end. `signal` ends a search, and the build goes on with the best so far;
    * it ends a training with a checkpoint, and the build with CEC1005.
    */
-  readonly interruptible?: () => { readonly signal: AbortSignal; done(): void };
+  readonly interruptible?: (says: string) => { readonly signal: AbortSignal; done(): void };
   readonly onProgress?: (stage: string, fraction: number, what: string) => void;
   /** Time for each latency, per session. Default 500 ms. */
   readonly latencyBudgetMs?: number;
@@ -91,7 +91,7 @@ function settledOptions(plan: CheckedPlan, s: CheckedPlan["steps"][number]): Rea
 
 export const planCalls = (plan: CheckedPlan): PassCall[] => [
   first,
-  ...plan.steps.map((s): PassCall => ({ pass: passOf(s.name, s.plugin), options: settledOptions(plan, s) })),
+  ...stepCalls(plan.steps.map((s) => ({ ...s, options: settledOptions(plan, s) }))),
 ];
 
 export async function planSource(file: CheckedFile, plan: CheckedPlan): Promise<LoadedModel> {
@@ -287,7 +287,7 @@ async function settled(
   const at = calls.findIndex((c) => c.pass === passTable.get("quantize") && c.options["recipe"] === "best");
   const call = calls[at];
   if (call === undefined || data === null || data.size === 0) return { calls, search: null };
-  const stop = o.interruptible?.();
+  const stop = o.interruptible?.("the search ends, and the best so far is built");
   const search = await searchInt8({
     graph: source,
     before: calls.slice(0, at),
@@ -302,7 +302,7 @@ async function settled(
     onProgress: (f, what) => o.onProgress?.("search", f, what),
   }).finally(() => stop?.done());
   const found = optionsOf(call.options, search.best.settings);
-  return { calls: calls.map((c, i) => (i === at ? { pass: c.pass, options: found } : c)), search };
+  return { calls: calls.map((c, i) => (i === at ? { ...c, options: found } : c)), search };
 }
 
 /** Slower by less than this is noise. */

@@ -15,6 +15,13 @@ export function wholeNumber(name: string, least: number, most: number) {
   };
 }
 
+export function positiveNumber(name: string, most: number) {
+  return (text: string): number => {
+    const n = Number(text);
+    return n > 0 && n <= most ? n : reject(`${name} takes a number above 0 and up to ${most}, not \`${text}\``, `such as ${name} 0.5`);
+  };
+}
+
 /** `k=v`, collected. */
 export function keyValue(name: string) {
   return (text: string, before: Readonly<Record<string, string>>): Record<string, string> => {

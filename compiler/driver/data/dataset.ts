@@ -2,7 +2,7 @@
  * What every data loader gives: samples that are read when they are asked for, never all at once.
  */
 import { createHash } from "node:crypto";
-import { type Tensor, toBytes } from "../../core/index.js";
+import { fail, type Tensor, toBytes } from "../../core/index.js";
 
 /** One batch: arrays by input name (`""` for data that does not name its input), and labels where the data has them. */
 export interface Batch {
@@ -25,9 +25,16 @@ export interface Dataset {
 
 /** Samples `[start, end)` of a set; `end` past the last sample is the last sample. */
 export function slice(data: Dataset, start: number, end: number): Dataset {
-  const from = Math.min(Math.max(0, start), data.size);
+  const shown = `[${start}:${Number.isFinite(end) && end < Number.MAX_SAFE_INTEGER ? end : ""}]`;
+  if (start >= data.size && data.size > 0)
+    fail("CEC5002", {
+      message: `the slice ${shown} of data set ${data.name} begins behind its last sample`,
+      why: `it has ${data.size} sample${data.size === 1 ? "" : "s"}`,
+      help: `samples count from 0: the last is [${data.size - 1}:${data.size}]`,
+    });
+  const from = Math.max(0, start);
   const to = Math.min(Math.max(from, end), data.size);
-  return { ...data, name: `${data.name}[${start}:${end}]`, size: to - from, read: (at, count) => data.read(from + at, count) };
+  return { ...data, name: `${data.name}${shown}`, size: to - from, read: (at, count) => data.read(from + at, count) };
 }
 
 /** Every `every`th sample of a set (`only`), or all others: two parts of one set, each spread over all of it. */
@@ -57,16 +64,27 @@ export function part(data: Dataset, every: number, only: boolean): Dataset {
   };
 }
 
-/** Batches of at most `size` samples, in order; the last may be shorter. */
+/**
+ * Batches of at most `size` samples, in order; the last may be shorter. While the caller works on one, the next is read: decoding of images runs beside
+ * inference, and one more batch is held.
+ */
 export async function* batches(
   data: Dataset,
   size: number,
   limit = data.size,
 ): AsyncGenerator<Batch & { readonly start: number; readonly count: number }> {
   const end = Math.min(limit, data.size);
-  for (let start = 0; start < end; start += size) {
+  const read = async (start: number): Promise<Batch & { readonly start: number; readonly count: number }> => {
     const count = Math.min(size, end - start);
-    yield { ...(await data.read(start, count)), start, count };
+    return { ...(await data.read(start, count)), start, count };
+  };
+  let next = end > 0 ? read(0) : null;
+  for (let start = size; next !== null; start += size) {
+    const batch = await next;
+    next = start < end ? later(() => read(start)) : null;
+    // A caller that stops early never asks for it.
+    next?.catch(() => undefined);
+    yield batch;
   }
 }
 
@@ -81,3 +99,6 @@ export async function contentKey(data: Dataset): Promise<string> {
   }
   return h.digest("hex");
 }
+
+/** Begins after the caller has: what is read without waiting would else hold up the batch that is there. */
+const later = <T>(work: () => Promise<T>): Promise<T> => new Promise((done, failed) => void setImmediate(() => work().then(done, failed)));

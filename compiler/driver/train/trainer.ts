@@ -32,7 +32,7 @@ export interface TrainerOptions {
   readonly out: string;
   readonly threads: number;
   /** Called when training begins: `signal` ends it with a checkpoint; `done` is called at its end. */
-  readonly interruptible?: () => { readonly signal: AbortSignal; done(): void };
+  readonly interruptible?: (says: string) => { readonly signal: AbortSignal; done(): void };
 }
 
 const CHECKPOINT_MS = 30_000;
@@ -90,7 +90,7 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
       writeCheckpoint(path, { key, step, done, best, loss, firstLoss, skipped, underflow, states: session.states, bestStates } satisfies Checkpoint);
     saved = performance.now();
   };
-  const stop = o.interruptible?.();
+  const stop = o.interruptible?.("training ends with a checkpoint of the last step");
   try {
     while (step < total && !stopped) {
       if (task.signal?.aborted || stop?.signal.aborted) {

@@ -24,6 +24,8 @@ class StreamingHistogram {
 
   /// Makes room for [lo, hi]. Call it before `bin` and `add` with values of that range. lo and hi finite, lo <= hi.
   void cover(float lo, float hi);
+  /// Whether `cover` would leave the bins where they are.
+  bool covers(float lo, float hi) const;
   /// Counts values that `cover` has made room for; NaN and infinities are left out.
   void add(const float* values, size_t n, uint64_t* into) const;
   uint64_t* counts() { return counts_.data(); }

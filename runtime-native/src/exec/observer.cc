@@ -15,7 +15,8 @@ namespace {
 constexpr int kIndexBits = 30;
 /// No bin is narrower than the least f32 step.
 constexpr int kLeastExponent = -149;
-constexpr size_t kChunk = 1 << 14;
+/// Elements that are counted while they are in the cache.
+constexpr size_t kChunk = 1 << 15;
 
 /// floor(v * 2^-k) for finite v with |v| < 2^(k + 31): exact.
 int64_t bin_of(double v, int exponent) { return static_cast<int64_t>(std::floor(std::ldexp(v, -exponent))); }
@@ -58,6 +59,12 @@ void StreamingHistogram::cover(float lo, float hi) {
   first_ = first;
   last_ = last;
   empty_ = false;
+}
+
+bool StreamingHistogram::covers(float lo, float hi) const {
+  const double magnitude = std::max(std::fabs(static_cast<double>(lo)), std::fabs(static_cast<double>(hi)));
+  if (empty_ || (magnitude > 0 && std::ilogb(magnitude) + 1 - kIndexBits > exponent_)) return false;
+  return bin_of(lo, exponent_) >= first_ && bin_of(hi, exponent_) < first_ + bins();
 }
 
 void StreamingHistogram::add(const float* values, size_t n, uint64_t* into) const {
@@ -118,10 +125,22 @@ struct Observer::Slot {
   bool ragged = false;
   // Reused between calls: constant once the largest tensor was seen.
   std::vector<MomentsF32> chunks;
+  std::vector<uint8_t> late;
+  /// Counts of the threads after the first, in the bins of `histogram`, until they are merged into it.
   std::vector<std::vector<uint64_t>> partial;
   std::vector<float> converted;
   std::vector<ChannelMoments> rows;
   explicit Slot(int bins) : histogram(std::max(bins, 2)) {}
+
+  void grow(int threads) { partial.resize(std::max(partial.size(), static_cast<size_t>(threads - 1)), std::vector<uint64_t>(static_cast<size_t>(histogram.bins()))); }
+  uint64_t* counts(int worker) { return worker == 0 ? histogram.counts() : partial[static_cast<size_t>(worker - 1)].data(); }
+  /// Before bins move, and before they are read.
+  void merge() {
+    for (std::vector<uint64_t>& counts : partial) {
+      for (size_t b = 0; b < counts.size(); ++b) histogram.counts()[b] += counts[b];
+      std::fill(counts.begin(), counts.end(), 0);
+    }
+  }
 };
 
 Observer::Observer(std::shared_ptr<const Program> program, const std::vector<std::string>& names, ObserverOptions options)
@@ -159,12 +178,23 @@ void Observer::update(int32_t tensor, const TensorType& type, const void* data, 
     default: throw Error(codes::kArgument, "the tensor \"" + slot.name + "\" is " + type.to_string() + "; only f32, u8, i8 and i32 can be observed");
   }
 
-  // Fixed chunks, merged in order: sums do not depend on the number of threads.
+  // Fixed chunks, merged in order: sums do not depend on the number of threads. What fits the bins as they stand is counted in the same visit; in the first
+  // samples, whose ranges grow, the rest is counted after.
   const StatsF32Variant& stats = *kernels().stats;
   const size_t chunks = (n + kChunk - 1) / kChunk;
+  const auto length = [&](size_t c) { return std::min(kChunk, n - c * kChunk); };
+  const bool counting = options_.bins != 0;
+  if (counting) slot.grow(pool.size());
   slot.chunks.assign(chunks, MomentsF32());
-  parallel(pool, chunks, 1, [&](size_t begin, size_t end, int) {
-    for (size_t c = begin; c < end; ++c) stats.moments(std::min(kChunk, n - c * kChunk), values + c * kChunk, &slot.chunks[c]);
+  slot.late.assign(chunks, 0);
+  parallel(pool, chunks, 1, [&](size_t begin, size_t end, int worker) {
+    for (size_t c = begin; c < end; ++c) {
+      MomentsF32& m = slot.chunks[c];
+      stats.moments(length(c), values + c * kChunk, &m);
+      if (!counting || m.count == 0) continue;
+      if (slot.histogram.covers(m.min, m.max)) slot.histogram.add(values + c * kChunk, length(c), slot.counts(worker));
+      else slot.late[c] = 1;
+    }
   });
   MomentsF32 now;
   for (const MomentsF32& part : slot.chunks) {
@@ -189,16 +219,16 @@ void Observer::update(int32_t tensor, const TensorType& type, const void* data, 
   slot.moments.sum += now.sum;
   slot.moments.sum_squares += now.sum_squares;
 
-  if (now.count != 0 && options_.bins != 0) {
+  if (counting && now.count != 0) {
+    const bool late = std::find(slot.late.begin(), slot.late.end(), 1) != slot.late.end();
+    if (late) slot.merge();
     slot.histogram.cover(now.min, now.max);
-    slot.partial.resize(static_cast<size_t>(pool.size() - 1));
-    for (std::vector<uint64_t>& counts : slot.partial) counts.assign(static_cast<size_t>(slot.histogram.bins()), 0);
-    parallel(pool, n, kChunk, [&](size_t begin, size_t end, int worker) {
-      uint64_t* into = worker == 0 ? slot.histogram.counts() : slot.partial[static_cast<size_t>(worker - 1)].data();
-      slot.histogram.add(values + begin, end - begin, into);
-    });
-    for (const std::vector<uint64_t>& counts : slot.partial) {
-      for (size_t b = 0; b < counts.size(); ++b) slot.histogram.counts()[b] += counts[b];
+    if (late) {
+      parallel(pool, chunks, 1, [&](size_t begin, size_t end, int worker) {
+        for (size_t c = begin; c < end; ++c) {
+          if (slot.late[c] != 0) slot.histogram.add(values + c * kChunk, length(c), slot.counts(worker));
+        }
+      });
     }
   }
 
@@ -227,6 +257,7 @@ std::vector<TensorStatistics> Observer::read() const {
   std::lock_guard<std::mutex> lock(mutex_);
   std::vector<TensorStatistics> rows;
   for (const std::unique_ptr<Slot>& slot : slots_) {
+    slot->merge();
     const MomentsF32& m = slot->moments;
     TensorStatistics row;
     row.name = slot->name;

@@ -118,7 +118,7 @@ it("runs a plug-in's pass as a statement", () => {
   write(
     folder,
     "plugin.mjs",
-    `import { definePass, z } from ${JSON.stringify(new URL("../../../dist/compiler/driver/index.js", import.meta.url).href)};
+    `import { definePass, z } from ${JSON.stringify(new URL("../../../dist/bundle/index.js", import.meta.url).href)};
 export const countRelu = definePass({
   name: "count-relu", summary: "Count", from: ["float", "quantized"], to: "same", keeps: "bit-exact",
   options: z.object({ least: z.number().int().default(0) }).strict(), statistics: { found: "ops" },

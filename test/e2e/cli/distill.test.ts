@@ -112,6 +112,6 @@ it("names a teacher that is not there, or does not fit, at its place in the plan
   expect(data.stderr).toContain("error[CEC2012]: there is no data set `shapes.tset`");
   expect(data.stderr).toContain("did you mean `shapes.test`?");
   const hidden = build('teacher: "large.onnx", epochs: 1, hidden: { low: "hihg" }', "none");
-  expect(hidden.stderr).toContain('error[CEC4030]: the teacher has no tensor or op "hihg"');
+  expect(hidden.stderr).toContain('error[CEC4019]: the teacher has no tensor or op "hihg"');
   expect(filesIn(join(folder, "none"))).toEqual([]);
 });

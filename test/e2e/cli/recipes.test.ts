@@ -99,7 +99,7 @@ it("many changed predictions are a warning where no requirement forbids them", (
   write(
     folder,
     "negate.mjs",
-    `import { definePass, z } from ${JSON.stringify(new URL("../../../dist/compiler/driver/index.js", import.meta.url).href)};
+    `import { definePass, z } from ${JSON.stringify(new URL("../../../dist/bundle/index.js", import.meta.url).href)};
 export const negate = definePass({
   name: "negate", summary: "Negate what the last op reads", from: "float", to: "same", keeps: "lossy", options: z.object({}).strict(), statistics: {},
   run({ graph, rewrite }) {

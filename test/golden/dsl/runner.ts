@@ -48,7 +48,7 @@ function settings(text: string, word: string): Record<string, string> {
 /** Everything but places in the text, which the diagnostics show. */
 const plain = (v: unknown, dir: string): string =>
   JSON.stringify(v, (k, x: unknown) =>
-    k === "span" || k === "baseDir"
+    k === "span" || k === "spans" || k === "baseDir"
       ? undefined
       : x === Number.POSITIVE_INFINITY
         ? "end"

@@ -11,7 +11,7 @@ it("runs the README's example of the programmatic API", () => {
   const folder = temporaryFolder();
   write(folder, "model.onnx", smallNetOnnx());
   // `cec` is the package itself: the example stands in a folder of its own, so the name is spelled out.
-  const path = write(folder, "example.mjs", (code as string).replace('from "cec"', `from ${JSON.stringify(`${root}dist/compiler/driver/index.js`)}`));
+  const path = write(folder, "example.mjs", (code as string).replace('from "cec"', `from ${JSON.stringify(`${root}dist/bundle/index.js`)}`));
   const r = spawnSync(process.execPath, [path], { cwd: folder, encoding: "utf8" });
   expect(r.stderr).toBe("");
   expect(r.stdout).toContain("cir 1");

@@ -116,7 +116,7 @@ it.skipIf(!built)("feeds and outputs that do not fit are refused by name; the se
     [{ x: null }, "takes a Float32Array"],
     [{ x: { data: x, dims: [3, 1] } }, "do not fit"],
     [{ x: { data: x, dims: [2, 3] } }, "has 3 values"],
-    [{ x: { data: x } }, "has 3 values"],
+    [{ x: { data: x } }, "no list of whole numbers"],
     [null, "must be an object"],
   ];
   for (const [feeds, message] of hostile) {
@@ -144,6 +144,38 @@ it.skipIf(!built)("given outputs are written in place, at any alignment and in s
   const fed = new Float32Array(new SharedArrayBuffer(12));
   fed.set([5, 6, 7]);
   expect((await session.run({ x: fed })).y.data).toEqual(Float32Array.of(10, 12, 14));
+  session.dispose();
+});
+
+it.skipIf(!built)("arrays that were transferred, dims that are no list, and wrong options are refused in the user's terms", async () => {
+  const session = await Session.load<In, Out>(file);
+  const gone = new Float32Array(3);
+  structuredClone(gone, { transfer: [gone.buffer] });
+  expect(await failure(() => session.run({ x: gone }))).toEqual({
+    code: "CEC6005",
+    message: 'the array of the input "x" is gone: it was transferred',
+  });
+  expect((await failure(() => session.runBatch([{ x: gone }]))).code).toBe("CEC6005");
+  expect(await failure(() => session.run({ x: new Float32Array(3) }, { outputs: { y: gone } }))).toEqual({
+    code: "CEC6005",
+    message: 'the array for the output "y" is gone: it was transferred',
+  });
+  for (const dims of ["1,3", { length: 2 }, [1, "3"], [-1, -3], [1.5, 2], null])
+    expect(await failure(() => session.run({ x: { data: new Float32Array(3), dims } as never }))).toEqual({
+      code: "CEC6005",
+      message: 'the dims of the input "x" are no list of whole numbers',
+    });
+  for (const signal of [{}, "stop", 5, null]) {
+    const options = { signal } as never;
+    const wrong = { code: "CEC6007", message: "the option `signal` is no AbortSignal" };
+    expect(await failure(() => session.run({ x: new Float32Array(3) }, options))).toEqual(wrong);
+    expect(await failure(() => session.runBatch([], options))).toEqual(wrong);
+    expect(await failure(() => Session.load(file, options))).toEqual(wrong);
+  }
+  for (const threads of [1e9, "2", 2.5] as number[])
+    expect((await failure(() => Session.load(file, { threads }))).message).toBe(`threads is ${threads}; it must be a whole number from 1 to 256`);
+  // No sample is no fault.
+  expect((await session.run({ x: new Float32Array(0) })).y.dims).toEqual([0, 3]);
   session.dispose();
 });
 
@@ -242,7 +274,7 @@ it.skipIf(!built)("runBatch and batcher give each sample its own result, whateve
 });
 
 it.skipIf(!built)("worker threads have sessions of their own on the same file", async () => {
-  const entry = new URL("../../../dist/runtime-native/ts/inference.js", import.meta.url).href;
+  const entry = new URL("../../../dist/bundle/runtime.js", import.meta.url).href;
   const source = `
     const { parentPort, workerData } = require("node:worker_threads");
     (async () => {

@@ -45,7 +45,7 @@ export const codes4 = {
     title: "Training diverged",
     text: "The loss became NaN or infinite, or grew beyond any use. The message names the step and the first op whose result is not finite. Use a smaller learning rate, a warm-up, or `clip_norm`; look for zeros under a division or a logarithm.",
   },
-  CEC4030: {
+  CEC4019: {
     title: "Teacher does not fit the student",
     text: "`distill` runs both on the same samples: the teacher takes the student's inputs and gives logits of the same classes, and paired hidden tensors have one height and width.",
   },
@@ -61,5 +61,17 @@ export const codes4 = {
   CEC4021: {
     title: "Batch normalization stays in float",
     text: "Quantization-aware training trains the graph that inference will run, where batch normalization is part of the convolution before it. One that stands elsewhere cannot be folded: it stays in float, with its running statistics unless `batch_norm: batch` is given.",
+  },
+  CEC4030: {
+    title: "Pass changed nothing",
+    text: "The plan calls a pass that found nothing to do. The message says what it looks for; often another pass must stand before it: `fold_batch_norm` and `fuse` make the forms that `equalize`, `absorb_bias` and `smooth_quant` read.",
+  },
+  CEC4031: {
+    title: "Model is quantized already",
+    text: "Ops between QuantizeLinear and DequantizeLinear, or in integer form, are left as they are: quantization adds to a float model. Quantize the float model anew, with other settings.",
+  },
+  CEC4032: {
+    title: "Option without effect",
+    text: "The option is known, and nothing uses it beside the others that were given: `budget` is the time of the recipe best, `learning` needs a rounding that learns. What was meant may be another setting.",
   },
 } as const satisfies Record<string, CodeText>;

@@ -55,8 +55,11 @@ export function gatherStrided(t: Tensor, dims: readonly number[], strides: reado
   const out = zeros(t.type, dims);
   const from = t.data as Float32Array;
   const to = out.data as Float32Array;
-  walk(dims, strides, (offset, i) => {
-    to[i] = from[start + offset] as number;
+  // Row by row: weights are moved each time that a model is lowered.
+  const [inner, step] = dims.length === 0 ? [1, 0] : [dims.at(-1) as number, strides.at(-1) as number];
+  if (inner === 0) return out;
+  walk(dims.slice(0, -1), strides, (offset, row) => {
+    for (let i = row * inner, end = i + inner, at = start + offset; i < end; i++, at += step) to[i] = from[at] as number;
   });
   return out;
 }

@@ -3,7 +3,7 @@ import { chooseEngine } from "../../engine/index.js";
 import { measureLatency, syntheticFeeds } from "../../latency.js";
 import { loadModel } from "../../model.js";
 import { cleanForEngine } from "../../prepare.js";
-import { type EngineOptions, engineOption, jsonOption, threadsOption, wholeNumber } from "../options.js";
+import { type EngineOptions, engineOption, jsonOption, positiveNumber, threadsOption, wholeNumber } from "../options.js";
 import { note, print, printJson } from "../output.js";
 
 interface BenchFlags extends EngineOptions {
@@ -18,7 +18,7 @@ export function addBench(program: Command): void {
     .description("latency of a model: median and 90th percentile")
     .argument("<model>", "ONNX file, IR text, or FILE.cplan#MODEL")
     .addOption(new Option("--batch <n>", "samples in one run, where the model leaves it free").argParser(wholeNumber("--batch", 1, 65536)).default(1))
-    .addOption(new Option("--seconds <n>", "time to measure for").argParser(wholeNumber("--seconds", 1, 3600)).default(3))
+    .addOption(new Option("--seconds <n>", "time to measure for").argParser(positiveNumber("--seconds", 3600)).default(3))
     .addOption(engineOption())
     .addOption(threadsOption(1, "1"))
     .addOption(jsonOption())

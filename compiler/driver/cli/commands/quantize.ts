@@ -5,11 +5,12 @@ import { CecError, fail, type Graph, NEWEST_EXPORT, OLDEST_EXPORT } from "../../
 import { build, jsonNumber } from "../../build/index.js";
 import { reportTable } from "../../build/report.js";
 import { type DataKindName, openData } from "../../data/index.js";
+import { commandLine } from "../../language.js";
 import { loadModel } from "../../model.js";
 import { type RecipeName, recipeSteps, recipes } from "../../recipes.js";
-import { commandLine, resolveData } from "../../references.js";
+import { resolveData } from "../../references.js";
 import { interruptible } from "../interrupt.js";
-import { collect, type EngineOptions, engineOption, jsonOption, numbers, threadsOption, wholeNumber } from "../options.js";
+import { collect, type EngineOptions, engineOption, jsonOption, numbers, positiveNumber, threadsOption, wholeNumber } from "../options.js";
 import { note, print, printDiagnostics, progress, style } from "../output.js";
 
 interface QuantizeFlags extends EngineOptions {
@@ -36,7 +37,7 @@ const FAST_PROOF_SAMPLES = 16;
 const RANDOM_SAMPLES = 16;
 const RANDOM = "random values";
 /** Time for each latency. */
-const LATENCY_MS = 60;
+const LATENCY_MS = 10;
 
 const firstOf = (slice: DataRef["slice"], count: number): readonly [number, number] => {
   const [from, to] = slice ?? [0, Number.POSITIVE_INFINITY];
@@ -69,7 +70,7 @@ export function addQuantize(program: Command): void {
     .addOption(new Option("--mean <list>", "per channel, for a folder of images (pixels are scaled to 0..1 first)").argParser(numbers("--mean")))
     .addOption(new Option("--std <list>", "per channel, for a folder of images").argParser(numbers("--std")))
     .addOption(new Option("--keep <pattern>", "ops that stay in float, by name; may be repeated").argParser(collect).default([], "none"))
-    .addOption(new Option("--budget <seconds>", "time for the search of recipe best (default 120)").argParser(wholeNumber("--budget", 1, 1e7)))
+    .addOption(new Option("--budget <seconds>", "time for the search of recipe best (default 120)").argParser(positiveNumber("--budget", 1e7)))
     .addOption(new Option("--weights <scales>", "one scale a channel or one a tensor").choices(["per_channel", "per_tensor"]))
     .addOption(new Option("--opset <n>", "opset of the file").argParser(wholeNumber("--opset", OLDEST_EXPORT, NEWEST_EXPORT)).default(17))
     .option("--report <file>", "also write the report (.html or .json)")

@@ -216,9 +216,34 @@ it("ends when the signal aborts, between passes and in one", async () => {
     },
   });
   expect((await errorOf([call(stop), call(mergeRelu)], { signal: abort.signal })).message).toMatch(
-    /CEC1005: stopped before pass stop|CEC1005: stopped before pass merge-relu/,
+    /CEC1005: stopped at pass stop|CEC1005: stopped at pass merge-relu/,
   );
   expect((await errorOf([call(stop, { rude: true })], { signal: new AbortController().signal })).message).toMatch(/CEC9001/);
+});
+
+it("ends between two batches of calibration when the signal aborts", async () => {
+  const abort = new AbortController();
+  let seen = 0;
+  const look = definePass({
+    name: "look",
+    summary: "",
+    from: "float",
+    to: "same",
+    keeps: "bit-exact",
+    options: z.object({}).strict(),
+    statistics: {},
+    async run({ calibration }) {
+      for await (const _ of calibration?.batches() ?? []) if (++seen === 3) abort.abort();
+    },
+  });
+  const calibration = {
+    size: 100,
+    async *batches() {
+      for (let i = 0; i < 100; i++) yield {};
+    },
+  };
+  expect((await errorOf([call(look)], { signal: abort.signal, calibration })).message).toBe("CEC1005: stopped in pass look");
+  expect(seen).toBe(3);
 });
 
 it("tells instruments of every pass, in order, and of the failure", async () => {

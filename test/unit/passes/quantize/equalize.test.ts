@@ -193,3 +193,26 @@ out %k`);
     expect((gain[j] as number) * Math.sqrt(x / w)).toBeCloseTo(old[j] as number, 4);
   });
 });
+
+it("smooth-quant: what reads the normalized value beside the products keeps it, and the products get a normalization of their own", async () => {
+  const g = graphOf(`in %x : f32[N, 3, 4]
+const %g : f32[4] = dense [1, 20, 1, 0.5]
+const %b : f32[4] = dense [0, 0, 0.5, 0]
+%n = layer_normalization %x, %g, %b @"norm"
+const %w1 : f32[4, 4] = random(1)
+%q = matmul %n, %w1 @"q"
+%r = add %q, %n @"residual"
+out %r`);
+  const before = g.clone();
+  const { passes, warnings } = await runPasses(g, "smooth-quant", {
+    executor: observingExecutor,
+    calibration: samplesOf(...[1, 2].map((s) => randomFeeds(g, s) as Feeds)),
+  });
+  await keepsValues(before, g);
+  expect(warnings).toEqual([]);
+  expect(passes[0]?.statistics).toMatchObject({ norms: 1, channels: 4 });
+  const [own, shared] = g.opsOf("layer_normalization");
+  expect([own?.name, shared?.name]).toEqual(["norm.smoothed", "norm"]);
+  expect(g.users(shared?.outputs[0] as never).map((op) => op.kind)).toEqual(["add"]);
+  expect(Array.from(toNumbers(constantTensor(shared?.inputs[1]) as Tensor))).toEqual([1, 20, 1, 0.5]);
+});

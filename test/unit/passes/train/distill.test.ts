@@ -146,15 +146,15 @@ it("names of the teacher never meet the student's", () => {
 it("says what does not fit", async () => {
   const prepare = (text: string, o: object = {}): Promise<void> =>
     prepareTeacher(graphOf(text), graphOf(student), { output: undefined, hidden: [], precision: "f32", ...o }, nothing);
-  await expect(prepare(teacher, { output: "nope" })).rejects.toThrow(/CEC4030: the teacher has no output "nope"/);
-  await expect(prepare(teacher, { hidden: ["nope"] })).rejects.toThrow(/CEC4030: the teacher has no tensor or op "nope"/);
-  await expect(prepare(teacher.replace("in %x : f32[batch, 3]", "in %x : f32[batch, 3]\n  in %z : f32[1]"))).rejects.toThrow(/CEC4030: input "z"/);
+  await expect(prepare(teacher, { output: "nope" })).rejects.toThrow(/CEC4019: the teacher has no output "nope"/);
+  await expect(prepare(teacher, { hidden: ["nope"] })).rejects.toThrow(/CEC4019: the teacher has no tensor or op "nope"/);
+  await expect(prepare(teacher.replace("in %x : f32[batch, 3]", "in %x : f32[batch, 3]\n  in %z : f32[1]"))).rejects.toThrow(/CEC4019: input "z"/);
   await expect(prepare("in %x : f32[batch, 5]\n %y = relu %x : f32[batch, 5]\n out %y")).rejects.toThrow(
-    /CEC4030: input "x" of the teacher takes what the student does not \(the teacher takes x \[batch, 5\], the student image \[N, 3\]\)/,
+    /CEC4019: input "x" of the teacher takes what the student does not \(the teacher takes x \[batch, 5\], the student image \[N, 3\]\)/,
   );
   const fails = async (line: string, message: RegExp): Promise<void> => expect(runPasses(graphOf(both), line)).rejects.toThrow(message);
-  await fails('distill-loss {teacher="fs"}', /CEC4030: the teacher's output is \[2, 5\], the student's \[2, 4\]/);
-  await fails('distill-loss {teacher="t", hidden=[{student="hs", teacher="ft"}]}', /CEC4030: hidden tensors do not fit: %hs is \[2, 2, 3, 1\]/);
+  await fails('distill-loss {teacher="fs"}', /CEC4019: the teacher's output is \[2, 5\], the student's \[2, 4\]/);
+  await fails('distill-loss {teacher="t", hidden=[{student="hs", teacher="ft"}]}', /CEC4019: hidden tensors do not fit: %hs is \[2, 2, 3, 1\]/);
   await fails('distill {teacher="x.onnx", data="d"}', /CEC4016: `distill` was called without a teacher/);
   const models = { load: async () => graphOf(teacher) };
   const call = (await import("../../../../passes/index.js")).findPass("distill");

@@ -5,7 +5,7 @@ import type { DataReference, Expr, Ident, Item, PlanStatement } from "./ast.js";
 import type { CheckedData, CheckedPlan, Comparison, DataRef, Literal, PlanEmit, PlanSource, PlanStep, Requirement } from "./checked.js";
 import type { Callable, Declarations, MetricDeclaration } from "./declarations.js";
 import { evaluate, evaluateOption, fault, finite, literalOf, type Scope, stringText } from "./evaluate.js";
-import { attempt, hint, type Report, readOptions } from "./options.js";
+import { attempt, hint, namingOptions, type Report, readOptions } from "./options.js";
 
 export type PlanItem = Extract<Item, { kind: "plan" }>;
 
@@ -195,6 +195,23 @@ function dataRef(d: DataReference, c: PlanContext): DataRef | null {
   return { name, slice: [from, to], span: d.span };
 }
 
+/** A data set as options of passes name it: `cifar10.train[0:512]`. `null` where the text is no such name. */
+export function parseDataReference(text: string): { readonly name: string; readonly slice: readonly [number, number] | null } | null {
+  const m = /^\s*([A-Za-z_][\w.]*)\s*(?:\[\s*(\d*)\s*:\s*(\d*)\s*\])?\s*$/.exec(text);
+  if (m === null) return null;
+  const [, name = "", from, to] = m;
+  return { name, slice: from === undefined ? null : [Number(from || 0), to === undefined || to === "" ? Number.POSITIVE_INFINITY : Number(to)] };
+}
+
+function namedData(text: string, span: Span, c: PlanContext): void {
+  const name = parseDataReference(text)?.name ?? text;
+  if (c.data.has(name) || c.brokenData.has(name)) return;
+  fault("CEC2012", span, {
+    message: `there is no data set \`${text}\``,
+    help: hint(name, c.data.keys(), "declare it with `data`, or import the file that does"),
+  });
+}
+
 function metricOf(m: Ident, c: PlanContext): MetricDeclaration | undefined {
   const { metrics } = c.declarations;
   if (Object.hasOwn(metrics, m.name)) return metrics[m.name];
@@ -332,5 +349,18 @@ function passStatement(s: Extract<PlanStatement, { kind: "pass" }>, own: Own, c:
     report,
   });
   if (read.parsed === null) return;
-  own.steps.push({ name: callee.name, options: read.given, span: s.span, ...(plugin === undefined ? {} : { plugin: plugin.file }) });
+  const data = namingOptions(pass.options, "data").flatMap((key) => {
+    const reference = read.given[key];
+    if (typeof reference !== "string") return [];
+    namedData(reference, read.spans.get(key) ?? s.span, c);
+    return [reference];
+  });
+  const options: Record<string, unknown> = { ...read.given };
+  const models = namingOptions(pass.options, "model").flatMap((key) => {
+    const path = read.given[key];
+    if (typeof path !== "string") return [];
+    options[key] = isAbsolute(path) ? path : resolve(c.baseDir, path);
+    return [{ path: options[key] as string, span: read.spans.get(key) ?? s.span }];
+  });
+  own.steps.push({ name: callee.name, options, data, models, span: s.span, ...(plugin === undefined ? {} : { plugin: plugin.file }) });
 }

@@ -27,8 +27,12 @@ export type PlanSource =
 export interface PlanStep {
   /** Snake case, as the plan has it. */
   readonly name: string;
-  /** Named and positional options together, without the schema's defaults. */
+  /** Named and positional options together, without the schema's defaults. Paths of models are absolute. */
   readonly options: Readonly<Record<string, unknown>>;
+  /** Data sets that the options name. */
+  readonly data: readonly string[];
+  /** Models that they name. */
+  readonly models: readonly { readonly path: string; readonly span: Span }[];
   readonly span: Span;
   /** Absolute path of the `use` file that brought the pass. */
   readonly plugin?: string;

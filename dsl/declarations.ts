@@ -5,7 +5,7 @@ import type { z } from "zod";
 export interface Callable {
   readonly name: string;
   readonly summary: string;
-  /** A strict object schema. */
+  /** A strict object schema. Options with the metadata `{ names: "model" }` are paths, relative to the plan's file; `{ names: "data" }` data sets of the plan. */
   readonly options: z.ZodType;
   /** Options that may be given without a name, in order. */
   readonly positional?: readonly string[];

@@ -6,6 +6,7 @@ import { Elaborator } from "./elaborate.js";
 import type { ModelSink } from "./sink.js";
 
 export { type CheckOptions, checkFile, checkText } from "./check.js";
+export { parseDataReference } from "./check-plan.js";
 export * from "./checked.js";
 export * from "./declarations.js";
 export { builtins } from "./evaluate.js";

@@ -9,6 +9,14 @@ export function optionNames(schema: z.ZodType): string[] | null {
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : null;
 }
 
+/** Options that name something of the plan, by what their metadata say. */
+export function namingOptions(schema: z.ZodType, what: "model" | "data"): string[] {
+  if (!(schema instanceof z.ZodObject)) return [];
+  const named = (s: z.ZodType): boolean =>
+    s.meta()?.["names"] === what || ((s instanceof z.ZodOptional || s instanceof z.ZodDefault) && named(s.unwrap() as z.ZodType));
+  return Object.entries(schema.shape as Readonly<Record<string, z.ZodType>>).flatMap(([key, s]) => (named(s) ? [key] : []));
+}
+
 /** A name like the one given, or the list of what there is, or what to do where there is nothing. */
 export function hint(name: string, candidates: Iterable<string>, nothing: string): string {
   const all = [...candidates];
@@ -48,6 +56,8 @@ export interface OptionsInput {
 export interface ReadOptions {
   /** As given, positional ones under their names. */
   readonly given: Readonly<Record<string, Value>>;
+  /** Places of their values. */
+  readonly spans: ReadonlyMap<string, Span>;
   /** As the schema parsed them; `null` when something is at fault. */
   readonly parsed: Readonly<Record<string, unknown>> | null;
 }
@@ -58,6 +68,7 @@ export function readOptions(input: OptionsInput): ReadOptions {
   const names = optionNames(schema);
   const given: Record<string, Value> = {};
   const expressions = new Map<string, Expr>();
+  const spans = (): ReadonlyMap<string, Span> => new Map([...expressions].map(([key, e]) => [key, e.span]));
   let ok = true;
   const complain = (d: Diagnostic): void => {
     ok = false;
@@ -100,15 +111,15 @@ export function readOptions(input: OptionsInput): ReadOptions {
     const value = attempt(complain, () => evaluateOption(a.value, scope));
     if (value !== undefined) given[key] = value;
   }
-  if (!ok) return { given, parsed: null };
+  if (!ok) return { given, spans: spans(), parsed: null };
   for (const [key, v] of Object.entries(given)) {
     if (!extra.includes(key) && isTensor(v))
       complain(diagnostic("CEC2011", { message: `\`${key}\` of ${what} is no tensor`, span: expressions.get(key)?.span ?? span }));
   }
-  if (!ok) return { given, parsed: null };
+  if (!ok) return { given, spans: spans(), parsed: null };
   const own = Object.fromEntries(Object.entries(given).filter(([k]) => !extra.includes(k)));
   const result = schema.safeParse(own);
-  if (result.success) return { given, parsed: result.data as Readonly<Record<string, unknown>> };
+  if (result.success) return { given, spans: spans(), parsed: result.data as Readonly<Record<string, unknown>> };
   const seen = new Set<string>();
   for (const issue of result.error.issues) {
     const key = String(issue.path[0] ?? "");
@@ -118,7 +129,7 @@ export function readOptions(input: OptionsInput): ReadOptions {
     if (!seen.has(id)) complain(d);
     seen.add(id);
   }
-  return { given, parsed: null };
+  return { given, spans: spans(), parsed: null };
 }
 
 type Issue = z.core.$ZodIssue;

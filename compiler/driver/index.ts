@@ -29,6 +29,7 @@ export * from "../core/index.js";
 export { type AnalysisReport, type AnalyzeOptions, analyze } from "./analyze/index.js";
 export { type BuildOptions, type BuildResult, build, choosePlan } from "./build/index.js";
 export { type BuildReport, reportTable } from "./build/report.js";
+export { type SweepOptions, type SweepRow, sweep } from "./build/sweep.js";
 export { type DataKindName, type Dataset, dataKinds, openData, slice } from "./data/index.js";
 export { type ChosenEngine, chooseEngine, type EngineName } from "./engine/index.js";
 export { nativeExecutor } from "./engine/native.js";

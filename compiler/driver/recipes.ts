@@ -57,5 +57,7 @@ export const recipeSteps = (name: RecipeName, extra: Readonly<Record<string, unk
   (recipes[name] as Recipe).steps.map(([step, options]) => ({
     name: step,
     options: step === "quantize" ? { ...options, ...extra } : options,
+    data: [],
+    models: [],
     span: commandLine,
   }));

@@ -9,6 +9,8 @@ interface JsonSchema {
   readonly anyOf?: readonly JsonSchema[];
   readonly items?: JsonSchema;
   readonly default?: unknown;
+  /** What the option names: see `modelOption` and `dataOption`. */
+  readonly names?: "model" | "data";
   readonly description?: string;
   readonly minimum?: number;
   readonly maximum?: number;
@@ -18,6 +20,7 @@ interface JsonSchema {
 }
 
 function typeText(s: JsonSchema): string {
+  if (s.names !== undefined) return s.names === "model" ? "path of a model" : "data set";
   if (s.enum !== undefined) return s.enum.map((e) => `\`${String(e)}\``).join(" \\| ");
   if (s.anyOf !== undefined) return s.anyOf.map(typeText).join(" or ");
   if (s.type === "array") return `list of ${s.items === undefined ? "values" : typeText(s.items)}`;

@@ -3,12 +3,11 @@
  * compared with the float model on those. One setting is varied at a time, the best is kept; then the range method of one value at a time. A trial that was
  * run is written to a state file at once, so that a search that was stopped goes on where it was.
  */
-import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
 import { biasMethods, type Int8Settings, type RecipeName, rangeMethods, readSpec, settingsOf } from "../../passes/index.js";
-import { type Graph, hashGraph, type PassCall, type PassDefinition, runPipeline, toBytes } from "../core/index.js";
-import { type Dataset, part } from "./data/index.js";
+import { type Graph, hashGraph, type PassCall, type PassDefinition, runPipeline } from "../core/index.js";
+import { contentKey, type Dataset, part } from "./data/index.js";
 import type { ChosenEngine } from "./engine/index.js";
 import { evaluate } from "./evaluate.js";
 import { bindData, calibrationOf } from "./feeds.js";
@@ -79,17 +78,6 @@ function readState(path: string, key: string): Trial[] {
     // Cut short by a crash, or no file of ours: the search begins anew and replaces it.
     return [];
   }
-}
-
-/** What tells one set of samples from another: how many there are, and the bytes of some from all over. */
-async function contentKey(data: Dataset): Promise<string> {
-  const h = createHash("sha256").update(`${data.size}`);
-  const looked = Math.min(data.size, 8);
-  for (let i = 0; i < looked; i++) {
-    const { arrays } = await data.read(Math.floor((i * data.size) / looked), 1);
-    for (const [name, t] of Object.entries(arrays)) h.update(name).update(toBytes(t));
-  }
-  return h.digest("hex");
 }
 
 /** Searches until all is tried, the budget is spent or `stop` aborts; the first trial, the recipe `accurate`, is always run. */
@@ -172,6 +160,7 @@ export async function searchInt8(input: SearchInput): Promise<Search> {
     if (options["rounding"] === undefined) await vary(others(["adaround", "gptq"] as const, first.rounding).map((rounding) => ({ rounding })));
     if (options["tune"] === undefined) await vary([{ tune: !first.tune }]);
     if (options["align"] === undefined) await vary([{ align: !first.align }]);
+    if (options["equalize"] === undefined) await vary([{ equalize: !first.equalize }]);
     // The range of one value at a time, by what it does to the outputs.
     const chosen = best.settings.range ?? first.range;
     for (const name of over() ? [] : await observedValues(prepared)) {

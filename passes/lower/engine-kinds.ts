@@ -101,6 +101,7 @@ const kinds: ReadonlyMap<string, ReadonlySet<ElementType>> = new Map([
     "train.batch_norm_backward",
     "train.layer_norm_backward",
     "train.relu_backward",
+    "train.round_half",
     "train.fake_quantize",
     "train.sgd",
     "train.adam",

@@ -4,41 +4,71 @@ import {
   constantTensor,
   definePass,
   type Executor,
+  fail,
   type Graph,
   num,
   toNumbers,
   type Value,
 } from "../../compiler/core/index.js";
 import { type ChannelClasses, channelClasses, type Product, productOf } from "./channels.js";
+import { activationFactors, channelValues } from "./equalize-activations.js";
+import { batchFor } from "./observe.js";
 import { scaleProducts } from "./scale-products.js";
 
 /** Largest factor of a channel, and its inverse: beyond it biases and activations leave their range. */
 const MOST = 256;
 /** Samples that show how far below its upper end a clip's channel stays, and the room that is left. */
 const SAMPLES = 64;
+/** Samples that show the reach of channels. */
+const REACH_SAMPLES = 128;
 const CLIP_ROOM = 1.1;
 
 /**
- * Cross-layer equalization (Nagel et al. 2019, section 4.1): each channel between products is multiplied by s = sqrt(r_in / r_out), with r_out the greatest magnitude of
+ * Cross-layer equalization. `weights` (Nagel et al. 2019, section 4.1): each channel between products is multiplied by s = sqrt(r_in / r_out), with r_out the greatest magnitude of
  * the weights that give it and r_in of those that read it, until both are alike. ReLU, pools, residual adds, concatenations and depthwise products
  * pass the factor through; channels that belong together get one. Worth it with one weight scale per tensor; scales per channel take most of the gain already.
+ * `activations` chooses factors by what one scale per value costs its channels of small reach, on calibration data (see equalize-activations; the aim is that of
+ * Meller et al. 2019): rounding of activations is most of the noise where weights have scales per channel.
  * Through Relu6 only channels that calibration data shows to stay below its upper end are scaled, and only so far that they still do.
  */
 export const equalize = definePass({
   name: "equalize",
-  summary: "Cross-layer equalization of weight ranges",
+  summary: "Cross-layer equalization of the ranges of weights or activations",
   description:
-    'Nagel et al. 2019, "Data-Free Quantization through Weight Equalization and Bias Correction", section 4.1. Stands before `quantize`; for `weights: per_tensor`. Needs calibration data only where a clip (Relu6) stands between products.',
+    'Nagel et al. 2019, "Data-Free Quantization through Weight Equalization and Bias Correction", section 4.1. Stands before `quantize`; `of: weights` is for `weights: per_tensor` and needs calibration data only where a clip (Relu6) stands between products. `of: activations` needs it always; `recipe: accurate` does it by itself.',
   from: "float",
   to: "same",
   keeps: "values",
   options: z
-    .object({ rounds: z.number().int().min(1).max(1000).default(20).describe("rounds over all channels, ended early once nothing moves") })
+    .object({
+      of: z
+        .enum(["weights", "activations"])
+        .default("weights")
+        .describe("which ranges become alike: those of weights, or of activations by what calibration shows"),
+      rounds: z.number().int().min(1).max(1000).default(20).describe("rounds over all channels, ended early once nothing moves (weights)"),
+    })
     .strict(),
   statistics: { channels: "channels scaled", products: "products whose weights changed" },
+  positional: ["of"],
   async run({ graph, options, rewrite, count, executor, calibration }) {
     const classes = channelClasses(graph);
     const limits = await clipLimits(graph, classes, executor, calibration);
+    const apply = (scale: Float64Array, reason: string): void => {
+      const of = (v: Value, c: number): number => (classes.of(v, c) < 0 ? 1 : (scale[classes.of(v, c)] as number));
+      count("channels", scale.filter((s) => s !== 1).length);
+      count("products", scaleProducts(graph, rewrite, of, reason));
+    };
+    if (options.of === "activations") {
+      // Room under a clip that calibration shows is no promise for other data, and small channels would use all of it.
+      for (let c = 0; c < limits.length; c++) if (limits[c] !== Number.POSITIVE_INFINITY) limits[c] = 1;
+      if (executor === null || calibration === null)
+        return fail("CEC4006", { message: "`equalize activations` needs calibration data", help: "add `calibrate DATA` to the plan" });
+      const names = channelValues(graph, classes).map((v) => v.name);
+      const limit = Math.min(REACH_SAMPLES, calibration.size);
+      const seen = await executor.observe(graph, names, calibration.batches({ batch: batchFor(graph), limit }), { bins: 0, channels: true });
+      const channels = new Map([...seen].flatMap(([name, s]) => (s.channels === undefined ? [] : [[name, s.channels] as const])));
+      return apply(activationFactors(graph, classes, limits, channels), "ranges of activations equalized");
+    }
     const links = linksOf(graph, classes);
     const scale = new Float64Array(classes.size).fill(1);
     for (let round = 0; round < options.rounds; round++) {
@@ -58,9 +88,7 @@ export const equalize = definePass({
       }
       if (moved < 1e-3) break;
     }
-    const of = (v: Value, c: number): number => (classes.of(v, c) < 0 ? 1 : (scale[classes.of(v, c)] as number));
-    count("channels", scale.filter((s) => s !== 1).length);
-    count("products", scaleProducts(graph, rewrite, of, "weight ranges equalized"));
+    apply(scale, "weight ranges equalized");
   },
 });
 

@@ -30,7 +30,7 @@ export const quantize = definePass({
   name: "quantize",
   summary: "Post-training quantization to INT8",
   description:
-    "`quantize int8` expands to align-input (`align`), annotate-int8, observe, place-int8, round-weights (unless `rounding: nearest`), correct-bias (unless `bias: none`), validate-quantization, materialize-qdq; `quantize dynamic` and `quantize weights` to quantize-dynamic. `quantize weights` makes ONNX files smaller; a `.cecb` of it stores its weights as f32. Put `fold_batch_norm` and `fuse` before it.",
+    "`quantize int8` expands to align-input (`align`), equalize (`equalize`), annotate-int8, observe, place-int8, round-weights (unless `rounding: nearest`), correct-bias (unless `bias: none`), validate-quantization, materialize-qdq; `quantize dynamic` and `quantize weights` to quantize-dynamic. `quantize weights` makes ONNX files smaller; a `.cecb` of it stores its weights as f32. Put `fold_batch_norm` and `fuse` before it.",
   from: "float",
   to: "quantized",
   keeps: "lossy",
@@ -59,21 +59,33 @@ export const quantize = definePass({
     learning: givenLearning,
     bias: givenBias,
     align: givenAlign,
+    equalize: givenEqualize,
     tune: givenTune,
     ...o
   }) {
     const tidy = [call(dedupeConstants), call(eliminateDeadCode)];
     if (mode !== "int8") return [call(quantizeDynamic, { weights: o.weights, keep: o.keep, matmul: mode === "dynamic" }), ...tidy];
-    const { range, rounding, learning, bias, align, tune } = settingsOf(recipe, {
+    const {
+      range,
+      rounding,
+      learning,
+      bias,
+      align,
+      equalize: balanced,
+      tune,
+    } = settingsOf(recipe, {
       range: givenRange,
       rounding: givenRounding,
       learning: givenLearning as never,
       bias: givenBias,
       align: givenAlign,
+      equalize: givenEqualize,
       tune: givenTune,
     });
     return [
       ...(align ? [call(alignInput)] : []),
+      // On the float graph, whose ranges it changes.
+      ...(balanced ? [call(equalize, { of: "activations" })] : []),
       call(annotateInt8, { ...o, range, rounding }),
       call(observe, { bins: o.bins }),
       call(placeInt8, { placement: o.placement ?? "all", mixed_bits: o.mixed_bits }),

@@ -17,11 +17,12 @@ export interface Int8Settings {
   readonly learning: Partial<Learning>;
   readonly bias: (typeof biasMethods)[number];
   readonly align: boolean;
+  readonly equalize: boolean;
   readonly tune: boolean;
 }
 
 /** Without a recipe: ranges and nothing else. */
-const plain: Int8Settings = { range: "mse", rounding: "nearest", learning: {}, bias: "none", align: false, tune: false };
+const plain: Int8Settings = { range: "mse", rounding: "nearest", learning: {}, bias: "none", align: false, equalize: false, tune: false };
 
 const fast: Int8Settings = { ...plain, align: true, bias: "fast" };
 
@@ -32,6 +33,7 @@ const accurate: Int8Settings = {
   learning: { samples: 128, rows: 8192, pair_sweeps: 0, memory: 64 },
   bias: "fast",
   align: true,
+  equalize: true,
   tune: false,
 };
 
@@ -51,6 +53,10 @@ export const recipeOptions = {
     .describe("bias correction: from statistics of the float graph (fast), or measured on the quantized one (default none; recipes correct)"),
   tune: z.boolean().optional().describe("choose ranges by the error behind the ops that read them: see tune-ranges (default false)"),
   align: z.boolean().optional().describe("store image inputs on their own 8-bit grid: see align-input (default false; recipes align)"),
+  equalize: z
+    .boolean()
+    .optional()
+    .describe("scale channels so that activations round with less error: see equalize, activations (default false; accurate: true)"),
 };
 
 /** Settings of a recipe (none: ranges alone), under what the plan gives itself. */
@@ -65,6 +71,7 @@ export function settingsOf(
     learning: given.learning ?? base.learning,
     bias: given.bias ?? base.bias,
     align: given.align ?? base.align,
+    equalize: given.equalize ?? base.equalize,
     tune: given.tune ?? base.tune,
   };
 }

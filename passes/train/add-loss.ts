@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { definePass, type Edit, fail, fromNumbers, i64, type Op, type Shape, suggest, tensorType, type Value } from "../../compiler/core/index.js";
+import { definePass, fail, type Op, suggest, tensorType } from "../../compiler/core/index.js";
+import { crossEntropy, elementOf, knownShape, logitsOf, meanSquare } from "./losses.js";
 
 /**
  * Appends a loss to a forward graph: an input for what is wanted, and an output `loss`, the mean over the batch. Cross-entropy takes logits (a softmax at the end
@@ -35,52 +36,16 @@ export const addLoss = definePass({
             graph.outputs.map((o) => o.name),
           ) ?? "name an output of the model with `of`",
       });
-    let value = output.value;
-    if (options.kind === "cross_entropy" && value.producer?.kind === "softmax") {
-      decide(value.producer, "looked through", "the loss takes logits");
-      value = value.producer.inputs[0] as Value;
-    }
-    const shape = value.type.kind === "tensor" ? value.type.shape : null;
-    if (value.type.kind !== "tensor" || shape === null)
-      return fail("CEC4015", {
-        message: `the shape of "${output.name}" is not known`,
-        help: "give the model's inputs shapes",
-        at: { tensor: value.name },
-      });
-    const { elem } = value.type;
+    const value = options.kind === "cross_entropy" ? logitsOf(output.value) : output.value;
+    if (value !== output.value) decide(output.value.producer as Op, "looked through", "the loss takes logits");
+    const shape = knownShape(value, output.name);
     rewrite.patch(null, `${options.kind} of %${value.name}`, (edit) => {
-      if (options.kind === "cross_entropy") crossEntropy(edit, value, shape, options.label_smoothing);
-      else {
-        const target = edit.addInput("target", tensorType(elem, shape));
-        const v = emit(edit);
-        const difference = v("sub", [value, target]);
-        edit.addOutput("loss", v("reduce_mean", [v("mul", [difference, difference])], { keepdims: 0 }));
-      }
+      if (options.kind === "cross_entropy") {
+        const { loss, correct } = crossEntropy(edit, value, options.label_smoothing);
+        edit.addOutput("loss", loss);
+        edit.addOutput("correct", correct);
+      } else edit.addOutput("loss", meanSquare(edit, value, edit.addInput("target", tensorType(elementOf(value), shape))));
     });
     count("added");
   },
 });
-
-const emit =
-  (edit: Edit) =>
-  (kind: string, inputs: readonly (Value | null)[], attrs: Op["attrs"] = {}): Value =>
-    edit.insert(kind, inputs, { attrs, name: "loss" }).outputs[0] as Value;
-
-function crossEntropy(edit: Edit, logits: Value, shape: Shape, smoothing: number): void {
-  const classes = shape.at(-1);
-  if (shape.length < 2 || typeof classes !== "number")
-    fail("CEC4015", { message: `logits must be [N, …, classes], %${logits.name} is [${shape.join(", ")}]`, at: { tensor: logits.name } });
-  const v = emit(edit);
-  const labels = edit.addInput("labels", tensorType("i64", shape.slice(0, -1)));
-  const wanted = v("unsqueeze", [labels, edit.constant("loss.axis", i64([-1]))]);
-  const log = v("log_softmax", [logits], { axis: -1 });
-  const picked = v("reduce_mean", [v("gather_elements", [log, wanted], { axis: -1 })], { keepdims: 0 });
-  const scaled = (x: Value, by: number): Value => v("mul", [x, edit.constant("loss.factor", fromNumbers(elemOf(logits), [], [by]))]);
-  const loss =
-    smoothing === 0 ? v("neg", [picked]) : v("add", [scaled(picked, smoothing - 1), scaled(v("reduce_mean", [log], { keepdims: 0 }), -smoothing)]);
-  edit.addOutput("loss", loss);
-  const right = v("equal", [v("arg_max", [logits], { axis: -1, keepdims: 1 }), wanted]);
-  edit.addOutput("correct", v("reduce_sum", [v("cast", [right], { to: "f32" })], { keepdims: 0 }));
-}
-
-const elemOf = (v: Value) => (v.type.kind === "tensor" ? v.type.elem : "f32");

@@ -11,7 +11,7 @@ import {
   tensorType,
   type Value,
 } from "../../compiler/core/index.js";
-import { gradientName, nextName } from "./autodiff.js";
+import { gradientName, LOSS_SCALE, nextName } from "./autodiff.js";
 
 export const optimizerOptions = {
   kind: z.enum(["sgd", "adam", "adamw"]).default("sgd").describe("SGD with momentum, Adam, or AdamW (weight decay apart from the gradient)"),
@@ -25,13 +25,20 @@ export const optimizerOptions = {
     .enum(["all", "matrices"])
     .default("all")
     .describe("parameters that weight_decay acts on: `matrices` leaves biases and scales of normalizations out"),
+  scale_growth: z.number().int().min(1).default(2000).describe("loss scaling: steps without overflow after which the scale doubles"),
   clip_norm: z.number().positive().optional().describe("largest norm of all gradients together; longer ones are scaled down"),
 } as const;
+
+/** Steps since the loss scale last changed. */
+export const GOOD_STEPS = "loss_scale.good_steps";
 
 /**
  * Turns a graph with gradients into one that steps: each parameter becomes a graph input with its next value as output `NAME.next`, and so do velocities or moments
  * and the running statistics of batch normalization. Further inputs are `learning_rate` and, for Adam, `step` (from 1); a further output is `gradient_norm`. Where
  * that norm is not finite, parameters, velocities and moments stay as they are.
+ *
+ * Where the loss was scaled (`autodiff { scaled: true }`), gradients are divided by the scale, which is state too: halved where the norm is not finite, doubled after
+ * `scale_growth` good steps (Micikevicius et al. 2018, section 3.2).
  */
 export const applyOptimizer = definePass({
   name: "apply-optimizer",
@@ -64,14 +71,28 @@ export const applyOptimizer = definePass({
       const rate = edit.addInput("learning_rate", tensorType("f32", []));
       const step = options.kind === "sgd" ? null : edit.addInput("step", tensorType("f32", []));
       const squares = parameters.map((p) => v("reduce_sum_square", [p.gradient], { keepdims: 0 }));
-      const norm = v("sqrt", [squares.length === 1 ? (squares[0] as Value) : v("sum", squares)]);
+      const total = v("sqrt", [squares.length === 1 ? (squares[0] as Value) : v("sum", squares)]);
+      const lossScale = graph.inputs.find((i) => i.name === LOSS_SCALE);
+      const norm = lossScale === undefined ? total : v("div", [total, lossScale]);
       edit.addOutput("gradient_norm", norm);
       // 1, or NaN where the norm is not finite, which makes the step leave everything as it is.
       const finite = v("add", [v("sub", [norm, norm]), scalar(1)]);
-      const scale =
+      const clipped =
         options.clip_norm === undefined
           ? finite
           : v("mul", [finite, v("min", [scalar(1), v("div", [scalar(options.clip_norm), v("add", [norm, scalar(1e-6)])])])]);
+      const scale = lossScale === undefined ? clipped : v("div", [clipped, lossScale]);
+      if (lossScale !== undefined) {
+        const good = edit.addInput(GOOD_STEPS, tensorType("f32", []));
+        const more = v("add", [good, scalar(1)]);
+        // NaN equals nothing.
+        const fits = v("equal", [finite, scalar(1)]);
+        const grows = v("greater_or_equal", [more, scalar(options.scale_growth)]);
+        const kept = v("where", [grows, v("mul", [lossScale, scalar(2)]), lossScale]);
+        edit.addOutput(nextName(LOSS_SCALE), v("where", [fits, kept, v("mul", [lossScale, scalar(0.5)])]));
+        edit.addOutput(nextName(GOOD_STEPS), v("where", [v("and", [fits, v("not", [grows])]), more, scalar(0)]));
+        count("states", 2);
+      }
       for (const { value, gradient } of parameters) {
         const parameter = asInput(edit, value);
         const state = (suffix: string): Value => {

@@ -10,12 +10,15 @@ import {
   num,
   type Op,
   suggest,
+  tensorType,
   type Value,
 } from "../../compiler/core/index.js";
 import { emitter, type GradientContext, rejectGradient, sumTo, typeOf } from "./gradients/context.js";
 import { gradientOf } from "./gradients/index.js";
-import { parametersOf } from "./parameters.js";
+import { frozenConstants, parametersOf } from "./parameters.js";
 
+/** Name of the input that the loss is multiplied by. */
+export const LOSS_SCALE = "loss_scale";
 /** Name of the output that holds the gradient of a parameter. */
 export const gradientName = (parameter: string): string => `grad.${parameter}`;
 /** Name of the output that holds the next value of a state: a parameter, a velocity, a running mean. */
@@ -39,6 +42,14 @@ export const autodiff = definePass({
     .object({
       loss: z.string().default("loss").describe("output with a single element that is to become small"),
       parameters: z.array(z.string()).optional().describe("names of the constants to train, `*` stands for any text; default: all weights"),
+      scaled: z
+        .boolean()
+        .default(false)
+        .describe("an input `loss_scale` multiplies the loss before its gradient is taken; `apply_optimizer` divides by it again"),
+      frozen: z
+        .array(z.string())
+        .default([])
+        .describe("names of constants that stay as they are, their batch normalization included; `*` stands for any text"),
       batch_norm: z
         .enum(["batch", "frozen"])
         .default("frozen")
@@ -49,18 +60,27 @@ export const autodiff = definePass({
   statistics: { parameters: "constants with a gradient", differentiated: "ops that gradients flow through", emitted: "ops appended" },
   run({ graph, options, rewrite, count, decide }) {
     const loss = lossOf(graph, options.loss);
+    const frozen = frozenConstants(graph, options.frozen);
     for (const op of graph.opsOf("batch_normalization")) {
-      if (options.batch_norm === "batch" || num(op, "training_mode", 0) === 1)
+      const stays = op.inputs.slice(1).some((v) => v !== null && frozen.has(v));
+      if (!stays && (options.batch_norm === "batch" || num(op, "training_mode", 0) === 1))
         rewrite.patch(op, "statistics of the batch", (edit) => expandBatchNorm(graph, edit, op));
     }
-    const parameters = parametersOf(graph, options.parameters).map((op) => op.outputs[0] as Value);
+    const parameters = parametersOf(graph, options.parameters)
+      .map((op) => op.outputs[0] as Value)
+      .filter((v) => !frozen.has(v));
     const active = activeValues(graph, parameters, loss);
     const gradients = new Map<Value, Value>();
     const forward = [...graph.ops];
     const before = forward.length;
     rewrite.patch(null, `gradient of the loss %${loss.name}`, (edit) => {
       const { elem, shape } = typeOf(loss);
-      gradients.set(loss, edit.constant(`${loss.name}.seed`, fromNumbers(elem, shape as readonly number[], [1])));
+      gradients.set(
+        loss,
+        options.scaled
+          ? edit.addInput(LOSS_SCALE, tensorType(elem, shape))
+          : edit.constant(`${loss.name}.seed`, fromNumbers(elem, shape as readonly number[], [1])),
+      );
     });
     for (const op of forward.reverse()) {
       if (op.kind === "constant" || !op.outputs.some((v) => gradients.has(v)) || !op.inputs.some((v) => v !== null && active.has(v))) continue;

@@ -3,7 +3,9 @@ import { z } from "zod";
 import {
   blobOf,
   constantTensor,
+  dataOption,
   fail,
+  fromNumbers,
   type Graph,
   type PassCall,
   type PassContext,
@@ -14,7 +16,7 @@ import {
   type Value,
 } from "../../compiler/core/index.js";
 import { applyOptimizer, initialStates, optimizerOptions } from "./apply-optimizer.js";
-import { autodiff } from "./autodiff.js";
+import { autodiff, LOSS_SCALE } from "./autodiff.js";
 import { unrollRecurrent } from "./unroll-recurrent.js";
 
 const { kind: optimizerKind, ...optimizer } = optimizerOptions;
@@ -23,7 +25,7 @@ const natural = z.number().int().min(0);
 
 /** Options of a course of training. */
 export const courseOptions = {
-  data: z.string().describe('data set to learn from, as in `evaluate`: `"cifar10.train"`, `"shapes.train[0:2000]"`'),
+  data: dataOption().describe('data set to learn from, as in `evaluate`: `"cifar10.train"`, `"shapes.train[0:2000]"`'),
   epochs: positive.default(10).describe("passes over the data"),
   steps: positive.optional().describe("steps instead of epochs"),
   batch: positive.default(128).describe("samples of one step"),
@@ -38,6 +40,7 @@ export const courseOptions = {
       "keep fewer activations and make the others again, as in `recompute_activations`: `sqrt`, `optimum`, `{ every: n }`, `{ budget: MiB }`",
     ),
   parameters: z.array(z.string()).optional().describe("names of the constants to train, `*` stands for any text; default: all weights"),
+  frozen: z.array(z.string()).optional().describe("names of constants that stay as they are, their batch normalization included"),
   batch_norm: z.enum(["batch", "frozen"]).default("batch").describe("normalize by the batch and update running statistics, or use them as they are"),
   optimizer: optimizerKind,
   rate: z.number().positive().default(0.1).describe("learning rate"),
@@ -49,6 +52,17 @@ export const courseOptions = {
   milestones: z.array(z.number().min(0).max(1)).default([0.5, 0.75]).describe("parts of all steps"),
   gamma: z.number().positive().default(0.1).describe("factor of the rate at each milestone"),
   warmup: natural.default(0).describe("steps over which the rate rises from 0"),
+  precision: z
+    .enum(["f32", "f16"])
+    .default("f32")
+    .describe(
+      "`f16`: activations are kept as f16 for the gradient, and gradients of activations rounded through f16, with loss scaling; arithmetic and weights stay f32",
+    ),
+  loss_scale: z
+    .number()
+    .positive()
+    .default(65536)
+    .describe("f16: factor of the loss at the start; halved where a gradient overflows, and that step is skipped"),
   augment: z
     .object({
       crop: natural.default(0).describe("pixels of zero padding out of which a window is cut at random"),
@@ -58,7 +72,7 @@ export const courseOptions = {
     .strict()
     .default({ crop: 0, flip: false, cutout: 0 })
     .describe("random changes of the images: crop, flip, cutout"),
-  validate: z.string().optional().describe("data set that top1 is measured on during training"),
+  validate: dataOption().optional().describe("data set that top1 is measured on during training"),
   evaluate_every: natural.default(0).describe("steps between these measurements; 0: once an epoch"),
   patience: natural.default(0).describe("measurements without a better one after which training stops; 0: never"),
   keep: z.enum(["best", "last"]).default("best").describe("weights of the best measurement, or the last ones"),
@@ -80,6 +94,10 @@ export interface Course {
   readonly graph: Graph;
   /** Passes that end the forward graph in an output `loss` (and `correct`, samples that were right, where there are labels). */
   readonly loss: readonly PassCall[];
+  /** Constants that the loss brought and that are trained with the model. */
+  parameters?(graph: Graph): readonly string[];
+  /** Names of constants beside the model that stay as they are. */
+  readonly frozen?: readonly string[];
   /** Output of the model that `validate` judges. */
   readonly output: string;
   /** The model for inference with these values of constants. */
@@ -103,12 +121,13 @@ export async function runCourse(
   if (trainer === null)
     fail("CEC4016", { message: `\`${course.statement}\` was called without data sets`, help: "put it in a plan and run `cec build`" });
   const { graph, output } = course;
-  await runPipeline(graph, [
-    callOf(unrollRecurrent),
-    ...course.loss,
-    callOf(autodiff, { batch_norm: o.batch_norm, ...(o.parameters === undefined ? {} : { parameters: o.parameters }) }),
-  ]);
+  const seed = Math.floor(random() * 2 ** 31);
+  await runPipeline(graph, [callOf(unrollRecurrent), ...course.loss], { seed });
+  const parameters = o.parameters === undefined ? {} : { parameters: [...o.parameters, ...(course.parameters?.(graph) ?? [])] };
+  const frozen = [...(o.frozen ?? []), ...(course.frozen ?? [])];
+  await runPipeline(graph, [callOf(autodiff, { batch_norm: o.batch_norm, frozen, scaled: o.precision === "f16", ...parameters })]);
   const initial = new Map(initialStates(graph).map((s) => [s.name, s.tensor]));
+  if (o.precision === "f16") initial.set(LOSS_SCALE, fromNumbers("f32", [], [o.loss_scale]));
   const given = Object.keys(optimizer).flatMap((k) => (o[k as keyof CourseOptions] === undefined ? [] : [[k, o[k as keyof CourseOptions]]]));
   await runPipeline(graph, [callOf(applyOptimizer, { kind: o.optimizer, ...Object.fromEntries(given) })]);
   return trainer.train({
@@ -128,13 +147,14 @@ export async function runCourse(
       gamma: o.gamma,
       warmup: o.warmup,
       augment: o.augment,
+      precision: o.precision,
       evaluateEvery: o.evaluate_every,
       patience: o.patience,
       keep: o.keep,
       workers: o.workers,
       checkpoint: o.checkpoint,
       checkpointEvery: o.checkpoint_every,
-      seed: Math.floor(random() * 2 ** 31),
+      seed,
     },
     deploy: (states) => course.deploy(states),
     progress,
@@ -145,7 +165,15 @@ export async function runCourse(
 
 /** What a course came to, for the decision log. */
 export const describeOutcome = (o: TrainingOutcome): string =>
-  `${o.steps} steps, loss ${o.loss.toFixed(4)}${o.top1 === null ? "" : `, top1 ${o.top1.toFixed(2)} % at step ${o.bestStep}`}`;
+  [
+    `${o.steps} steps`,
+    `loss ${o.loss.toFixed(4)}`,
+    ...(o.top1 === null ? [] : [`top1 ${o.top1.toFixed(2)} % at step ${o.bestStep}`]),
+    ...(o.scaling === null ? [] : [describeScaling(o.scaling)]),
+  ].join(", ");
+
+const describeScaling = (s: NonNullable<TrainingOutcome["scaling"]>): string =>
+  `loss scale ${s.scale} at the end, ${s.skipped} step${s.skipped === 1 ? "" : "s"} skipped, ${(100 * s.underflow).toPrecision(2)} % of gradients became 0 in f16`;
 
 /** A copy of the model with other values of constants; names that it does not hold are left out. */
 export function withConstants(graph: Graph, states: ReadonlyMap<string, Tensor>): Graph {

@@ -3,7 +3,10 @@ import type { PassDefinition } from "../../compiler/core/index.js";
 import { addLoss } from "./add-loss.js";
 import { applyOptimizer } from "./apply-optimizer.js";
 import { autodiff } from "./autodiff.js";
+import { distill } from "./distill.js";
+import { distillLoss } from "./distill-loss.js";
 import { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
+import { halfPrecision } from "./half-precision.js";
 import { recomputeActivations } from "./recompute-activations.js";
 import { train } from "./train.js";
 import { unrollRecurrent } from "./unroll-recurrent.js";
@@ -11,9 +14,12 @@ import { untieVectors } from "./untie-vectors.js";
 
 export { addLoss } from "./add-loss.js";
 export { applyOptimizer, initialStates, optimizerOptions, statesOf } from "./apply-optimizer.js";
-export { autodiff, gradientName, nextName } from "./autodiff.js";
+export { autodiff, gradientName, LOSS_SCALE, nextName } from "./autodiff.js";
+export { distill } from "./distill.js";
+export { distillLoss } from "./distill-loss.js";
 export { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
 export { differentiable } from "./gradients/index.js";
+export { halfPrecision } from "./half-precision.js";
 export { recomputeActivations } from "./recompute-activations.js";
 export { train } from "./train.js";
 export { unrollRecurrent } from "./unroll-recurrent.js";
@@ -21,11 +27,14 @@ export { untieVectors } from "./untie-vectors.js";
 
 export const trainPasses = [
   train,
+  distill,
   addLoss,
+  distillLoss,
   unrollRecurrent,
   untieVectors,
   autodiff,
   applyOptimizer,
   fuseBatchNormRelu,
+  halfPrecision,
   recomputeActivations,
 ] as unknown as readonly PassDefinition[];

@@ -53,8 +53,18 @@ const isWeight = (graph: Graph, op: Op): boolean => {
  * @throws CecError CEC4014 for a pattern that matches no float constant
  */
 export function parametersOf(graph: Graph, patterns: readonly string[] | undefined): Op[] {
-  const constants = graph.constants().filter((op) => op.outputs[0]?.type.kind === "tensor" && isFloat(op.outputs[0].type.elem));
+  const constants = floats(graph);
   if (patterns === undefined) return constants.filter((op) => isWeight(graph, op) && elementsOf(op) > 1);
+  return matching(constants, patterns);
+}
+
+/** Float constants that are not to be trained. Throws as `parametersOf`. */
+export const frozenConstants = (graph: Graph, patterns: readonly string[]): ReadonlySet<Value> =>
+  new Set(matching(floats(graph), patterns).map((op) => op.outputs[0] as Value));
+
+const floats = (graph: Graph): Op[] => graph.constants().filter((op) => op.outputs[0]?.type.kind === "tensor" && isFloat(op.outputs[0].type.elem));
+
+function matching(constants: readonly Op[], patterns: readonly string[]): Op[] {
   const names = constants.map((op) => op.outputs[0]?.name as string);
   const matchers = patterns.map((p) => {
     const match = matcher(p);

@@ -27,7 +27,7 @@ export const train = definePass({
   keeps: "lossy",
   options,
   positional: ["data"],
-  statistics: { steps: "steps run", parameters: "tensors trained" },
+  statistics: { steps: "steps run", skipped: "of these, skipped for overflow", parameters: "tensors trained" },
   async run(context) {
     const { graph, options: o, rewrite, count, decide } = context;
     await runPipeline(graph, [callOf(untieVectors)], { verify: "off" });
@@ -41,6 +41,7 @@ export const train = definePass({
     });
     count("parameters", adoptConstants(graph, rewrite, outcome.states));
     count("steps", outcome.steps);
+    count("skipped", outcome.scaling?.skipped ?? 0);
     const first = graph.ops.find((op) => op.kind !== "constant");
     if (first !== undefined) decide(first, "trained", describeOutcome(outcome), outcome.loss);
   },

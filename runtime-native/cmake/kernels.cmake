@@ -12,7 +12,7 @@ set(CEC_KERNEL_COMMON
   ${CEC_KERNELS_SRC}/kernels.cc
   ${CEC_KERNELS_SRC}/gemm_f32/pack.cc
   ${CEC_KERNELS_SRC}/gemm_u8s8_s32/pack.cc)
-foreach(family gemm_f32 gemm_bf16 winograd_f32 gemm_u8s8_s32 winograd_u8s8_s32 dwconv_f32 dwconv_u8s8_s32 pool elementwise_f32 rows_f32 quantize_8bit layout stats_f32 conv_wgrad_f32 batch_norm_f32 training_f32)
+foreach(family gemm_f32 gemm_bf16 winograd_f32 gemm_u8s8_s32 winograd_u8s8_s32 dwconv_f32 dwconv_u8s8_s32 pool elementwise_f32 rows_f32 quantize_8bit layout stats_f32 conv_wgrad_f32 batch_norm_f32 training_f32 half_f32)
   list(APPEND CEC_KERNEL_COMMON ${CEC_KERNELS_SRC}/${family}/scalar.cc)
   list(APPEND CEC_KERNEL_AVX2 ${CEC_KERNELS_SRC}/${family}/avx2.cc)
 endforeach()

@@ -54,6 +54,17 @@ export function fail(code: Code, details: Details): never {
   throw new CecError([diagnostic(code, details)]);
 }
 
+/** Runs; a fault that has no place of its own in a text gets `span`. */
+export async function placed<T>(span: Span, run: () => T | Promise<T>): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!(error instanceof CecError)) throw error;
+    const [first, ...rest] = error.diagnostics;
+    throw first === undefined || first.span !== undefined ? error : new CecError([{ ...first, span }, ...rest], error.exitCode);
+  }
+}
+
 export const isCode = (text: string): text is Code => Object.hasOwn(codes, text);
 
 const identity = (s: string): string => s;

@@ -2,7 +2,7 @@
  * How a pass is declared. A declaration is data: the language checks plan statements against it, the manager runs it, the reference pages and
  * `cec explain` print it.
  */
-import type { z } from "zod";
+import { z } from "zod";
 import type { Graph, Level, Op, Value } from "../ir/graph.js";
 import type { Tensor } from "../ir/tensor.js";
 import type { CalibrationSource, Executor } from "./executor.js";
@@ -40,10 +40,23 @@ export interface PassContext<Options, Stats extends string> {
   readonly calibration: CalibrationSource | null;
   /** Runs training steps on the plan's data; `null` where the caller has none. */
   readonly trainer: Trainer | null;
+  /** Loads models beside the one that is compiled (`modelOption`); `null` where the caller has none. */
+  readonly models: ModelSource | null;
   /** Reports progress of long work, 0 to 1. */
   progress(fraction: number, what: string): void;
   readonly signal: AbortSignal | null;
 }
+
+/** Models by the paths that options give. */
+export interface ModelSource {
+  /** A graph of its own for the caller. Throws what reading the file rejects, with the option's place in the plan. */
+  load(path: string): Promise<Graph>;
+}
+
+/** An option that names a model's file; in a plan relative to the plan's own. */
+export const modelOption = () => z.string().min(1).meta({ names: "model" });
+/** An option that names a data set of the plan, with a slice where one is wanted: `"cifar10.train[0:512]"`. The language checks that there is one. */
+export const dataOption = () => z.string().meta({ names: "data" });
 
 export interface PassDefinition<Name extends string = string, Options = unknown, Stats extends string = string> {
   readonly name: Name;

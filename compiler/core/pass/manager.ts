@@ -9,7 +9,7 @@ import type { PassLine } from "../ir/parse.js";
 import type { Blob } from "../ir/tensor.js";
 import { verifyGraph } from "../ir/verify.js";
 import { randomFrom, streamOf } from "../random.js";
-import type { Decision, PassCall, PassContext, PassDefinition } from "./define.js";
+import type { Decision, ModelSource, PassCall, PassContext, PassDefinition } from "./define.js";
 import type { CalibrationSource, Executor } from "./executor.js";
 import { numericInstrument } from "./instruments.js";
 import { createRewriter, type PatchRecord, StopAfterPatch } from "./rewrite.js";
@@ -44,6 +44,7 @@ export interface PipelineOptions {
   readonly instruments?: readonly Instrument[];
   readonly executor?: Executor | null;
   readonly trainer?: Trainer | null;
+  readonly models?: ModelSource | null;
   readonly calibration?: CalibrationSource | null;
   /** Ends the pipeline right after the patch of this number (from 1); 0 runs nothing. */
   readonly stopAfterPatch?: number;
@@ -216,6 +217,7 @@ export async function runPipeline(graph: Graph, calls: readonly PassCall[], opti
       executor: options.executor ?? null,
       calibration: options.calibration ?? null,
       trainer: options.trainer ?? null,
+      models: options.models ?? null,
       progress: (fraction, what) => options.onProgress?.(pass.name, fraction, what),
       signal,
     };

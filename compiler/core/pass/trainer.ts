@@ -34,6 +34,8 @@ export interface TrainingSettings {
   /** Steps over which the rate rises from 0. */
   readonly warmup: number;
   readonly augment: Augmentation;
+  /** `f16`: activations between forward and backward, and their gradients, as f16; the graph then has the state `loss_scale`. */
+  readonly precision: "f32" | "f16";
   /** Steps between evaluations; 0: once an epoch. */
   readonly evaluateEvery: number;
   /** Evaluations without a better one after which training stops; 0: never. */
@@ -73,6 +75,18 @@ export interface TrainingOutcome {
   /** Of the kept weights, in percent; `null` without `validate`. */
   readonly top1: number | null;
   readonly bestStep: number;
+  /** What loss scaling came to; `null` without. */
+  readonly scaling: Scaling | null;
+}
+
+/** Loss scaling in f16. */
+export interface Scaling {
+  /** At the end. */
+  readonly scale: number;
+  /** Steps whose gradients were not finite: they changed no weight. */
+  readonly skipped: number;
+  /** Mean share of gradients that were not 0 and became 0 in f16. */
+  readonly underflow: number;
 }
 
 /** Runs training graphs. Throws CEC4017 where the loss explodes or is no number, CEC1005 where `signal` ended it. */

@@ -2,9 +2,10 @@
  * The build: source, passes, proof, outputs. Nothing appears under its final name before it was loaded in the runtime that will run it, compared with the
  * source on the evaluation data, and held against every requirement.
  */
+import { existsSync } from "node:fs";
 import { cpus } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
-import type { CheckedFile, CheckedPlan, DataRef } from "../../../dsl/index.js";
+import { type CheckedFile, type CheckedPlan, type DataRef, parseDataReference } from "../../../dsl/index.js";
 import { passes as passTable } from "../../../passes/index.js";
 import { cpuInfo, nativeIsBuilt } from "../../../runtime-native/ts/index.js";
 import {
@@ -18,8 +19,10 @@ import {
   type Graph,
   type GraphSession,
   type Instrument,
+  type ModelSource,
   needsExternalData,
   type PassCall,
+  placed,
   reproducerInstrument,
   runPipeline,
   suggest,
@@ -55,8 +58,11 @@ export interface BuildOptions {
   readonly engine?: EngineName;
   readonly threads?: number;
   readonly signal?: AbortSignal | null;
-  /** Called when a search of the recipe `best` begins: `signal` ends it, and the build goes on with the best so far; `done` is called at its end. */
-  readonly searching?: () => { readonly signal: AbortSignal; done(): void };
+  /**
+   * Called when a search of the recipe `best` or a training begins; `done` is called at its end. `signal` ends a search, and the build goes on with the best so far;
+   * it ends a training with a checkpoint, and the build with CEC1005.
+   */
+  readonly interruptible?: () => { readonly signal: AbortSignal; done(): void };
   readonly onProgress?: (stage: string, fraction: number, what: string) => void;
   /** Time for each latency, per session. Default 500 ms. */
   readonly latencyBudgetMs?: number;
@@ -77,7 +83,7 @@ export interface BuildResult {
 const first: PassCall = { pass: passTable.get("canonicalize") as PassCall["pass"], options: {} };
 
 /** A plan that requires a latency of our engine lets measured times decide what runs on INT8, unless it says otherwise. */
-function placed(plan: CheckedPlan, s: CheckedPlan["steps"][number]): Readonly<Record<string, unknown>> {
+function settledOptions(plan: CheckedPlan, s: CheckedPlan["steps"][number]): Readonly<Record<string, unknown>> {
   const timed = plan.requires.some((r) => r.kind === "latency" && r.engine === "native");
   const { mode = "int8", placement } = s.options;
   return timed && s.name === "quantize" && mode === "int8" && placement === undefined ? { ...s.options, placement: "measured" } : s.options;
@@ -85,12 +91,12 @@ function placed(plan: CheckedPlan, s: CheckedPlan["steps"][number]): Readonly<Re
 
 export const planCalls = (plan: CheckedPlan): PassCall[] => [
   first,
-  ...plan.steps.map((s): PassCall => ({ pass: passOf(s.name, s.plugin), options: placed(plan, s) })),
+  ...plan.steps.map((s): PassCall => ({ pass: passOf(s.name, s.plugin), options: settledOptions(plan, s) })),
 ];
 
 export async function planSource(file: CheckedFile, plan: CheckedPlan): Promise<LoadedModel> {
   const { source } = plan;
-  if (source.kind === "file") return loadModel(source.path);
+  if (source.kind === "file") return placed(source.span, () => loadModel(source.path));
   const graph = await elaborateModel(file, source.model, source.args, plan.seed);
   return modelOf(graph, `${file.path}#${source.model}`);
 }
@@ -103,17 +109,39 @@ export async function openRef(file: CheckedFile, ref: DataRef): Promise<Dataset>
 
 /** A data set by its name as text, as options of passes give it: `cifar10.train[0:512]`. */
 export function dataSource(file: CheckedFile, reference: string): DataSource {
-  const match = /^([^[\]]+)(?:\[(\d*):(\d*)\])?$/.exec(reference.trim());
-  const name = match?.[1]?.trim() ?? reference;
+  const { name, slice } = parseDataReference(reference) ?? { name: reference, slice: null };
   const d = file.data.get(name);
   if (d === undefined)
     return fail("CEC2012", {
       message: `there is no data set \`${reference}\``,
       help: suggest(name, file.data.keys()) ?? `declared are ${[...file.data.keys()].join(", ") || "none"}`,
     });
-  const part =
-    match?.[2] === undefined && match?.[3] === undefined ? null : ([Number(match?.[2] || 0), Number(match?.[3] || Number.MAX_SAFE_INTEGER)] as const);
-  return { name, kind: d.kind as DataKindName, options: d.options, baseDir: d.baseDir, slice: part };
+  return { name, kind: d.kind as DataKindName, options: d.options, baseDir: d.baseDir, slice };
+}
+
+/** Models that passes of the plan name. */
+function modelSource(plan: CheckedPlan): ModelSource {
+  const spans = new Map(plan.steps.flatMap((s) => s.models.map((m) => [m.path, m.span])));
+  return {
+    async load(path) {
+      const span = spans.get(path);
+      const { graph, format } = span === undefined ? await loadModel(path) : await placed(span, () => loadModel(path));
+      if (format === "model")
+        fail("CEC1002", {
+          message: `${path} has no trained weights`,
+          help: "name the .onnx or .cir file that its training wrote",
+          ...(span === undefined ? {} : { span }),
+        });
+      return graph;
+    },
+  };
+}
+
+/** Before the work, not after it: files that passes will read. */
+function findModels(plan: CheckedPlan): void {
+  for (const { path, span } of plan.steps.flatMap((s) => s.models))
+    if (!existsSync(path.split("#")[0] as string))
+      fail("CEC1002", { message: `there is no model at ${path}`, help: "paths are relative to the plan's file", span });
 }
 
 /** At least this share of predictions must be the same in both engines, in percent; one sample may always differ. */
@@ -127,6 +155,7 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
   const { threads = 1, signal = null, onProgress } = options;
   // Before the work, not after it.
   makeFolder(options.out);
+  findModels(plan);
   const warnings: Diagnostic[] = [];
   const source = await planSource(file, plan);
   const cost = modelCost(source.graph);
@@ -147,7 +176,13 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
     verify: options.verify ?? "each",
     executor: engine.executor,
     calibration: calibration === null ? null : calibrationOf(calibration),
-    trainer: createTrainer({ source: (reference) => dataSource(file, reference), out: options.out, threads }),
+    models: modelSource(plan),
+    trainer: createTrainer({
+      source: (reference) => dataSource(file, reference),
+      out: options.out,
+      threads,
+      ...(options.interruptible === undefined ? {} : { interruptible: options.interruptible }),
+    }),
     instruments: instruments(options, plan.seed),
     plugins: new Set(plan.steps.filter((s) => s.plugin !== undefined).map((s) => passOf(s.name, s.plugin).name)),
     signal,
@@ -252,7 +287,7 @@ async function settled(
   const at = calls.findIndex((c) => c.pass === passTable.get("quantize") && c.options["recipe"] === "best");
   const call = calls[at];
   if (call === undefined || data === null || data.size === 0) return { calls, search: null };
-  const stop = o.searching?.();
+  const stop = o.interruptible?.();
   const search = await searchInt8({
     graph: source,
     before: calls.slice(0, at),

@@ -1,23 +1,23 @@
-/** Ctrl-C during a search ends the search; at any other time, or a second time, the command. */
+/** Ctrl-C during a search or a training ends that; at any other time, or a second time, the command. */
 
-let search: AbortController | null = null;
+let current: AbortController | null = null;
 
 /** Signal that the first Ctrl-C aborts until `done` is called. */
-export function searchStop(): { readonly signal: AbortSignal; done(): void } {
+export function interruptible(): { readonly signal: AbortSignal; done(): void } {
   const controller = new AbortController();
-  search = controller;
+  current = controller;
   return {
     signal: controller.signal,
     done() {
-      if (search === controller) search = null;
+      if (current === controller) current = null;
     },
   };
 }
 
-/** True where a search was running, and now ends. */
-export function stopSearch(): boolean {
-  if (search === null) return false;
-  search.abort();
-  search = null;
+/** True where something was running that now ends by itself. */
+export function interrupt(): boolean {
+  if (current === null) return false;
+  current.abort();
+  current = null;
   return true;
 }

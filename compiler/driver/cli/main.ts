@@ -18,7 +18,7 @@ import { addPasses } from "./commands/passes.js";
 import { addQuantize } from "./commands/quantize.js";
 import { addRun } from "./commands/run.js";
 import { addTypes } from "./commands/types.js";
-import { stopSearch } from "./interrupt.js";
+import { interrupt } from "./interrupt.js";
 import { printDiagnostics, printJson } from "./output.js";
 
 const program = new Command("cec")
@@ -52,7 +52,7 @@ for (const add of [
 /** Ctrl-C: staged files go, nothing stays under a final name. */
 function stopOn(signal: "SIGINT" | "SIGTERM"): void {
   process.on(signal, () => {
-    if (signal === "SIGINT" && stopSearch()) return;
+    if (signal === "SIGINT" && interrupt()) return;
     removePending();
     printDiagnostics([diagnostic("CEC1005", { message: `stopped by ${signal}`, help: "no output was put into place" })]);
     process.exit(1);

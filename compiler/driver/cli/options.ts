@@ -45,6 +45,11 @@ export const jsonOption = (): Option => new Option("--json", "print the result a
 export const setOption = (): Option =>
   new Option("--set <name=value>", "sets a `param` of the plan file; may be repeated").argParser(keyValue("--set")).default({}, "none");
 
+export const sweepOption = (): Option =>
+  new Option("--sweep <name=a,b,…>", "builds once for each value of a `param`, each in a folder of its own; may be repeated").argParser(
+    keyValue("--sweep"),
+  );
+
 export interface EngineOptions {
   readonly engine?: EngineName;
   readonly threads: number;

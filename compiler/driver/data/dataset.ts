@@ -1,7 +1,8 @@
 /**
  * What every data loader gives: samples that are read when they are asked for, never all at once.
  */
-import type { Tensor } from "../../core/index.js";
+import { createHash } from "node:crypto";
+import { type Tensor, toBytes } from "../../core/index.js";
 
 /** One batch: arrays by input name (`""` for data that does not name its input), and labels where the data has them. */
 export interface Batch {
@@ -67,4 +68,16 @@ export async function* batches(
     const count = Math.min(size, end - start);
     yield { ...(await data.read(start, count)), start, count };
   }
+}
+
+/** What tells one set of samples from another: how many there are, and the bytes of some from all over. */
+export async function contentKey(data: Dataset): Promise<string> {
+  const h = createHash("sha256").update(`${data.size}`);
+  const looked = Math.min(data.size, 8);
+  for (let i = 0; i < looked; i++) {
+    const { arrays, labels } = await data.read(Math.floor((i * data.size) / looked), 1);
+    for (const [name, t] of Object.entries(arrays)) h.update(name).update(toBytes(t));
+    h.update(`${labels?.[0] ?? ""}`);
+  }
+  return h.digest("hex");
 }

@@ -48,4 +48,4 @@ export async function openData(name: string, kindName: DataKindName, options: Re
   return k.open(name, k.options.parse(absolute));
 }
 
-export { batches, type Dataset, part, slice } from "./dataset.js";
+export { batches, contentKey, type Dataset, part, slice } from "./dataset.js";

@@ -17,6 +17,9 @@ export interface Checkpoint {
   readonly best: { readonly step: number; readonly top1: number; readonly since: number } | null;
   readonly loss: number;
   readonly firstLoss: number;
+  /** Steps skipped, and the sum of shares of gradients that became 0, over the others. */
+  readonly skipped: number;
+  readonly underflow: number;
   readonly states: ReadonlyMap<string, Tensor>;
   /** States at the best measurement. */
   readonly bestStates: ReadonlyMap<string, Tensor>;

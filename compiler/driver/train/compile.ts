@@ -10,6 +10,7 @@ export const trainingCleanup: readonly PassCall[] = ["fuse_batch_norm_relu", "ca
 
 export interface TrainingOptions {
   readonly threads?: number;
+  readonly precision?: "f32" | "f16";
   readonly recompute?: Recompute | undefined;
   /** Samples of a step, which `recompute` counts with. */
   readonly batch?: number;
@@ -20,9 +21,10 @@ const MIB = 2 ** 20;
 const ATTEMPTS = 6;
 
 /** The program of a training graph: cleaned up, lowered, with activations made again where that is wanted. */
-export async function lowerTraining(source: Graph, { threads = 1, recompute, batch = 1 }: TrainingOptions = {}): Promise<Graph> {
+export async function lowerTraining(source: Graph, { threads = 1, precision = "f32", recompute, batch = 1 }: TrainingOptions = {}): Promise<Graph> {
   const graph = source.clone();
-  await runPipeline(graph, [...trainingCleanup, ...lowerPipeline(graph.level)], { verify: "off" });
+  const half = precision === "f16" ? [call("half_precision")] : [];
+  await runPipeline(graph, [...trainingCleanup, ...lowerPipeline(graph.level), ...half], { verify: "off" });
   if (recompute === undefined) return graph;
   const again = async (options: PassCall["options"]): Promise<Graph> => {
     const copy = graph.clone();
@@ -68,7 +70,7 @@ export async function compileTraining(
   initial: ReadonlyMap<string, Tensor>,
   options: TrainingOptions & { readonly profile?: boolean } = {},
 ): Promise<{ readonly session: TrainingSession; readonly lowered: Graph }> {
-  const { recompute: _, batch: __, ...session } = options;
+  const { recompute: _, batch: __, precision: ___, ...session } = options;
   const graph = await lowerTraining(source, options);
   const states = statesOf(source);
   return {

@@ -1,7 +1,7 @@
 /** Runs training: steps of the native session on batches of a loader, measurements, checkpoints. */
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
-import { statesOf } from "../../../passes/index.js";
+import { LOSS_SCALE, statesOf } from "../../../passes/index.js";
 import {
   type Dim,
   fail,
@@ -15,7 +15,7 @@ import {
   toBytes,
   toNumbers,
 } from "../../core/index.js";
-import type { Dataset } from "../data/index.js";
+import { contentKey, type Dataset } from "../data/index.js";
 import { nativeExecutor } from "../engine/native.js";
 import { evaluate } from "../evaluate.js";
 import { bindData } from "../feeds.js";
@@ -31,11 +31,15 @@ export interface TrainerOptions {
   /** Folder of checkpoints. */
   readonly out: string;
   readonly threads: number;
+  /** Called when training begins: `signal` ends it with a checkpoint; `done` is called at its end. */
+  readonly interruptible?: () => { readonly signal: AbortSignal; done(): void };
 }
 
 const CHECKPOINT_MS = 30_000;
 /** A loss that many times the first one's is beyond any use. */
 const EXPLODED = 1000;
+/** A loss scale that backed off below this has met gradients that overflow at any. */
+const LEAST_SCALE = 2 ** -24;
 
 /** The trainer on the native engine. */
 export const createTrainer = (options: TrainerOptions): Trainer => ({ train: (task) => run(task, options) });
@@ -59,28 +63,37 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
   const total = s.steps ?? s.epochs * perEpoch;
   const course: Course = { total, perEpoch, batch, every: s.evaluateEvery > 0 ? s.evaluateEvery : perEpoch };
   const path = s.checkpoint === "" ? null : resolve(o.out, s.checkpoint);
-  const key = keyOf(task, data, validation);
+  const key = await keyOf(task, data, validation);
   const found = path === null ? null : readCheckpoint(path);
   const from = found?.key === key ? found : null;
-  const { session } = await compileTraining(task.graph, from?.states ?? task.initial, { threads: o.threads, recompute: s.recompute, batch });
+  const { session } = await compileTraining(task.graph, from?.states ?? task.initial, {
+    threads: o.threads,
+    precision: s.precision,
+    recompute: s.recompute,
+    batch,
+  });
   const loader = await openLoader({ source, batch, seed: s.seed, augment: s.augment }, data, s.workers, from?.step ?? 0);
   const measure = async (): Promise<number> => top1Of(task, session.states, validation as Dataset, o.threads);
   const inputs = dataInputs(task.graph);
   let best = from?.best ?? null;
   let bestStates = from?.bestStates ?? new Map<string, Tensor>();
   let [loss, firstLoss] = [from?.loss ?? Number.NaN, from?.firstLoss ?? Number.NaN];
+  let [skipped, underflow] = [from?.skipped ?? 0, from?.underflow ?? 0];
+  const scaled = s.precision === "f16";
   let step = from?.step ?? 0;
   let stopped = from?.done ?? false;
   const started = performance.now();
   let saved = started;
   const begin = step;
   const save = (done: boolean): void => {
-    if (path !== null) writeCheckpoint(path, { key, step, done, best, loss, firstLoss, states: session.states, bestStates } satisfies Checkpoint);
+    if (path !== null)
+      writeCheckpoint(path, { key, step, done, best, loss, firstLoss, skipped, underflow, states: session.states, bestStates } satisfies Checkpoint);
     saved = performance.now();
   };
+  const stop = o.interruptible?.();
   try {
     while (step < total && !stopped) {
-      if (task.signal?.aborted) {
+      if (task.signal?.aborted || stop?.signal.aborted) {
         save(false);
         fail("CEC1005", { message: `training was interrupted after step ${step}`, help: "the same command goes on from there" });
       }
@@ -89,7 +102,11 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
       const now = toNumbers(out["loss"] as Tensor)[0] as number;
       const norm = toNumbers(out["gradient_norm"] as Tensor)[0] as number;
       if (Number.isNaN(firstLoss)) firstLoss = now;
-      if (!Number.isFinite(now) || !Number.isFinite(norm) || now > EXPLODED * Math.max(1, firstLoss)) await diverged(session, feeds, step, now, norm);
+      const overflowed = scaled && !Number.isFinite(norm) && scaleOf(session.states) >= LEAST_SCALE;
+      if (!Number.isFinite(now) || (!Number.isFinite(norm) && !overflowed) || now > EXPLODED * Math.max(1, firstLoss))
+        await diverged(session, feeds, step, now, norm);
+      if (overflowed) skipped++;
+      else if (scaled) underflow += share(out["gradient_underflow"]);
       loss = Number.isNaN(loss) ? now : 0.95 * loss + 0.05 * now;
       step++;
       if (validation !== null && (step % course.every === 0 || step === total)) {
@@ -101,27 +118,38 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
         if (s.checkpointEvery === 0) save(false);
       }
       if (s.checkpointEvery > 0 ? step % s.checkpointEvery === 0 : performance.now() - saved > CHECKPOINT_MS) save(false);
-      task.progress(step / total, describe(step, begin, course, loss, best?.top1 ?? null, performance.now() - started));
+      task.progress(
+        step / total,
+        describe(step, begin, course, loss, best?.top1 ?? null, performance.now() - started) +
+          (scaled ? `, loss scale ${scaleOf(session.states)}, ${skipped} skipped` : ""),
+      );
     }
     save(true);
     const kept = s.keep === "best" && best !== null ? bestStates : copyOf(session.states);
     const trained = new Map([...kept].filter(([name]) => task.initial.has(name)));
-    return { states: trained, steps: step, loss, top1: best?.top1 ?? null, bestStep: best?.step ?? step };
+    trained.delete(LOSS_SCALE);
+    const scaling = scaled ? { scale: scaleOf(session.states), skipped, underflow: underflow / Math.max(1, step - skipped) } : null;
+    return { states: trained, steps: step, loss, top1: best?.top1 ?? null, bestStep: best?.step ?? step, scaling };
   } finally {
+    stop?.done();
     await loader.close();
     session.dispose();
   }
 }
 
+const scaleOf = (states: ReadonlyMap<string, Tensor>): number => toNumbers(states.get(LOSS_SCALE) as Tensor)[0] as number;
+/** No gradient that is not 0: nothing is lost. */
+const share = (t: Tensor | undefined): number => (t === undefined ? 0 : toNumbers(t)[0] || 0);
+
 const copyOf = (states: ReadonlyMap<string, Tensor>): Map<string, Tensor> =>
   new Map([...states].map(([n, t]) => [n, { ...t, data: (t.data as Float32Array).slice() }]));
 
 /** Everything that the course depends on. */
-function keyOf(task: TrainingTask, data: Dataset, validation: Dataset | null): string {
+async function keyOf(task: TrainingTask, data: Dataset, validation: Dataset | null): Promise<string> {
   const { checkpoint: _, checkpointEvery: __, workers: ___, recompute: ____, ...settings } = task.settings;
   const h = createHash("sha256").update(hashGraph(task.graph, { names: true }));
   for (const [name, t] of task.initial) h.update(name).update(toBytes(t));
-  const sets = [data, validation].map((d) => (d === null ? null : [d.name, d.size, d.shapes]));
+  const sets = await Promise.all([data, validation].map(async (d) => (d === null ? null : [d.name, d.shapes, await contentKey(d)])));
   return h.update(JSON.stringify([settings, sets])).digest("hex");
 }
 

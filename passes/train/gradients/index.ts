@@ -73,6 +73,7 @@ const table: { readonly [K in Exclude<OpKind, `cpu.${string}`>]: Gradient } = {
   "train.layer_norm_backward": backward,
   "train.max_pool_backward": backward,
   "train.relu_backward": backward,
+  "train.round_half": backward,
 };
 
 const lowered: Gradient = { unsupported: "it is an op of the native engine: autodiff takes graphs before lowering" };

@@ -64,6 +64,9 @@ const BatchNormF32Variant* const kBatchNorm[] = {
 const TrainingF32Variant* const kTraining[] = {
 #include "training_f32/variants.inc"
 };
+const HalfF32Variant* const kHalf[] = {
+#include "half_f32/variants.inc"
+};
 #undef CEC_KERNEL_VARIANT
 
 KernelTable make_table(Isa isa) {
@@ -83,7 +86,8 @@ KernelTable make_table(Isa isa) {
           pick(kStats, isa),
           pick(kConvWgrad, isa),
           pick(kBatchNorm, isa),
-          pick(kTraining, isa)};
+          pick(kTraining, isa),
+          pick(kHalf, isa)};
 }
 
 template <class Variant, size_t N>
@@ -126,6 +130,7 @@ std::vector<KernelInfo> list_kernels() {
   append(out, "conv_wgrad_f32", kConvWgrad);
   append(out, "batch_norm_f32", kBatchNorm);
   append(out, "training_f32", kTraining);
+  append(out, "half_f32", kHalf);
   return out;
 }
 

@@ -12,6 +12,7 @@
 #include "gemm_bf16/gemm_bf16.h"
 #include "gemm_f32/gemm_f32.h"
 #include "gemm_u8s8_s32/gemm_u8s8_s32.h"
+#include "half_f32/half_f32.h"
 #include "layout/layout.h"
 #include "pool/pool.h"
 #include "quantize_8bit/quantize_8bit.h"
@@ -41,6 +42,7 @@ struct KernelTable {
   const ConvWgradF32Variant* conv_wgrad;
   const BatchNormF32Variant* batch_norm;
   const TrainingF32Variant* training;
+  const HalfF32Variant* half;
 };
 
 /// The table for active_isa(). Packed weights belong to the table whose pack made them.

@@ -179,3 +179,43 @@ it("a model by path takes arguments", () => {
   expect(cec(folder, ["inspect", "m.cplan#net(width 7)"]).stderr).toContain("error[CEC1002]: `width 7` is no argument of a model");
   expect(cec(folder, ["inspect", "m.cplan#net(wide: 7)"]).stderr).toContain("has no parameter `wide`");
 });
+
+it("in f16: skips what overflows, tells, and goes on to the same bytes after it was killed", async () => {
+  const folder = project("epochs: 4, rate: 0.1, precision: f16, loss_scale: 1099511627776, scale_growth: 20, checkpoint_every: 1");
+  expect(build(folder, "whole", "--threads", "2").status).toBe(0);
+  const report = JSON.parse(readFileSync(join(folder, "whole/report.json"), "utf8"));
+  expect(report.evaluations[0].engines.native.after.values.top1).toBeGreaterThan(25);
+  const { skipped } = report.passes.find((p: { name: string }) => p.name === "train").statistics;
+  expect(skipped).toBeGreaterThan(5);
+  expect(report.decisions.find((d: { pass: string }) => d.pass === "train").reason).toMatch(
+    new RegExp(`loss scale \\d+ at the end, ${skipped} steps skipped, [\\d.e-]+ % of gradients became 0 in f16`),
+  );
+  let seen = 0;
+  const cut = await interrupted(
+    folder,
+    ["build", "plan.cplan", "--out", "cut"],
+    "SIGKILL",
+    () => existsSync(join(folder, "cut/training.ckpt")) && ++seen > 15,
+  );
+  expect(cut.status).toBe(null);
+  expect(build(folder, "cut").status).toBe(0);
+  expect(readFileSync(join(folder, "cut/net.onnx")).equals(readFileSync(join(folder, "whole/net.onnx")))).toBe(true);
+});
+
+it("Ctrl-C leaves a checkpoint of the last step, and the same command goes on", async () => {
+  const folder = project('epochs: 8, rate: 0.1, checkpoint_every: 1000000, validate: "shapes.test", evaluate_every: 1000000');
+  expect(build(folder, "whole").status).toBe(0);
+  let since = 0;
+  const cut = await interrupted(folder, ["build", "plan.cplan", "--out", "cut"], "SIGINT", () => {
+    if (!existsSync(join(folder, "cut"))) return false;
+    since ||= performance.now();
+    // Past loading and compiling, within training.
+    return performance.now() - since > 700;
+  });
+  expect(cut.status).toBe(1);
+  expect(cut.stderr).toContain("error[CEC1005]");
+  if (existsSync(join(folder, "cut/training.ckpt"))) expect(cut.stderr).toContain("training was interrupted after step");
+  expect(filesIn(join(folder, "cut")).includes("net.onnx")).toBe(false);
+  expect(build(folder, "cut").status).toBe(0);
+  expect(readFileSync(join(folder, "cut/net.onnx")).equals(readFileSync(join(folder, "whole/net.onnx")))).toBe(true);
+});

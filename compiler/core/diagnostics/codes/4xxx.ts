@@ -39,7 +39,7 @@ export const codes4 = {
   },
   CEC4016: {
     title: "Training needs data and an engine",
-    text: "`train` runs in `cec build`, on the data sets that the plan declares and in the native engine.",
+    text: "`train` and `distill` run in `cec build`, on the data sets that the plan declares and in the native engine.",
   },
   CEC4017: {
     title: "Training diverged",
@@ -48,6 +48,10 @@ export const codes4 = {
   CEC4018: {
     title: "Training step does not fit the memory budget",
     text: "However much is made again, a step needs more working memory than the budget of `recompute_activations`. The message names the least.",
+  },
+  CEC4030: {
+    title: "Teacher does not fit the student",
+    text: "`distill` runs both on the same samples: the teacher takes the student's inputs and gives logits of the same classes, and paired hidden tensors have one height and width.",
   },
   CEC4012: { title: "No patch is at fault", text: "The bisection needs a pipeline whose result is bad and whose source is good." },
   CEC4020: {

@@ -154,6 +154,7 @@ import { trainFakeQuantize } from "./train/fake_quantize.js";
 import { trainLayerNormBackward } from "./train/layer_norm_backward.js";
 import { trainMaxPoolBackward } from "./train/max_pool_backward.js";
 import { trainReluBackward } from "./train/relu_backward.js";
+import { trainRoundHalf } from "./train/round_half.js";
 import { trainSgd } from "./train/sgd.js";
 import { transpose } from "./transpose.js";
 import { trilu } from "./trilu.js";
@@ -316,6 +317,7 @@ const table = {
   "train.layer_norm_backward": trainLayerNormBackward,
   "train.max_pool_backward": trainMaxPoolBackward,
   "train.relu_backward": trainReluBackward,
+  "train.round_half": trainRoundHalf,
   "train.sgd": trainSgd,
   transpose,
   trilu,

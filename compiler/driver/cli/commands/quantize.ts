@@ -8,7 +8,7 @@ import { type DataKindName, openData } from "../../data/index.js";
 import { loadModel } from "../../model.js";
 import { type RecipeName, recipeSteps, recipes } from "../../recipes.js";
 import { commandLine, resolveData } from "../../references.js";
-import { searchStop } from "../interrupt.js";
+import { interruptible } from "../interrupt.js";
 import { collect, type EngineOptions, engineOption, jsonOption, numbers, threadsOption, wholeNumber } from "../options.js";
 import { note, print, printDiagnostics, progress, style } from "../output.js";
 
@@ -169,7 +169,7 @@ export function addQuantize(program: Command): void {
         threads: o.threads,
         ...(o.engine === undefined ? {} : { engine: o.engine }),
         onProgress: bar.update,
-        searching: searchStop,
+        interruptible,
         writeReport: false,
         latencyBudgetMs: LATENCY_MS,
       }).finally(bar.stop);

@@ -94,7 +94,7 @@ To store(V v) {
 
 class Cast final : public Op {
  public:
-  explicit Cast(CreateContext& ctx) : like_(ctx.kind == "cast_like") {
+  explicit Cast(CreateContext& ctx) : like_(ctx.kind == "cast_like"), half_(*ctx.kernels().half) {
     if (like_) return;
     const Attr* to = ctx.attrs().find("to");
     if (to == nullptr) reject("attribute to is missing");
@@ -115,6 +115,14 @@ class Cast final : public Op {
       if (n != 0) std::memcpy(ctx.out[0], ctx.in[0], n * size_of(to));
       return;
     }
+    if (from == DType::f32 && to == DType::f16) {
+      parallel(ctx.pool(), n, 16384, [&](size_t begin, size_t end, int) { half_.narrow(end - begin, ctx.src<float>(0) + begin, ctx.dst<uint16_t>(0) + begin); });
+      return;
+    }
+    if (from == DType::f16 && to == DType::f32) {
+      parallel(ctx.pool(), n, 16384, [&](size_t begin, size_t end, int) { half_.widen(end - begin, ctx.src<uint16_t>(0) + begin, ctx.dst<float>(0) + begin); });
+      return;
+    }
     with_type(from, [&](auto source) {
       using From = decltype(source);
       with_type(to, [&](auto target) {
@@ -130,6 +138,7 @@ class Cast final : public Op {
 
  private:
   bool like_;
+  const HalfF32Variant& half_;
   DType to_ = DType::none;
 };
 

@@ -1,4 +1,6 @@
 // Gradients of element-wise ops and of max pooling, fake quantization, and optimizers.
+#include <atomic>
+
 #include "exec/ops/common.h"
 #include "exec/ops/lists.h"
 
@@ -34,6 +36,31 @@ class ReluBackward final : public Op {
 
  private:
   const TrainingF32Variant& kernel_;
+};
+
+/// Results y, and how many elements are not 0 and how many of these became 0.
+class RoundHalf final : public Op {
+ public:
+  explicit RoundHalf(CreateContext& ctx) : kernel_(*ctx.kernels().half) {}
+  void prepare(PrepareContext& ctx) const override {
+    ctx.expect(0, DType::f32);
+    ctx.output(0, DType::f32, ctx.shape(0));
+    ctx.output(1, DType::i64, Shape{2});
+    ctx.inplace_with = {0};
+  }
+  void run(RunContext& ctx) const override {
+    std::atomic<uint64_t> nonzero{0}, flushed{0};
+    parallel(ctx.pool(), static_cast<size_t>(ctx.output(0).count()), 16384, [&](size_t begin, size_t end, int) {
+      const HalfCounts part = kernel_.round(end - begin, ctx.src<float>(0) + begin, ctx.dst<float>(0) + begin);
+      nonzero += part.nonzero;
+      flushed += part.flushed;
+    });
+    ctx.dst<int64_t>(1)[0] = static_cast<int64_t>(nonzero);
+    ctx.dst<int64_t>(1)[1] = static_cast<int64_t>(flushed);
+  }
+
+ private:
+  const HalfF32Variant& kernel_;
 };
 
 class MaxPoolBackward final : public Op {
@@ -211,6 +238,7 @@ class Adam final : public Op {
 
 constexpr OpKind kOps[] = {
     {"train.relu_backward", 2, 2, 1, 1, create_op<ReluBackward>},
+    {"train.round_half", 1, 1, 2, 2, create_op<RoundHalf>},
     {"train.max_pool_backward", 2, 2, 1, 1, create_op<MaxPoolBackward>},
     {"train.fake_quantize", 2, 3, 1, 1, create_op<FakeQuantize>},
     {"train.sgd", 4, 5, 2, 2, create_op<Sgd>},

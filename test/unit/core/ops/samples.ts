@@ -104,6 +104,7 @@ export const samples: readonly OpCase[] = [
   one("train.max_pool_backward", [nhwc, iota(1, 2, 2, 2)], { kernel_shape: [2, 2], strides: [2, 2], channels_last: 1 }),
   one("train.layer_norm_backward", [x, x, t("f32", [3], [1, 2, 3])], {}, 3),
   one("train.relu_backward", [x, x]),
+  one("train.round_half", [x], {}, 2),
   one("train.fake_quantize", [x, scalar("f32", 0.5)], { q_min: -4, q_max: 3 }),
   one("train.sgd", [x, x, x, scalar("f32", 0.1), scalar("f32", 1)], { momentum: 0.9, nesterov: 1, weight_decay: 0.01 }, 2),
   one("train.adam", [x, x, x, x, scalar("f32", 0.1), scalar("f32", 1)], { weight_decay: 0.01, decoupled: 1 }, 3),

@@ -1,5 +1,7 @@
 import { expect, it } from "vitest";
 import { compareTensors, constantTensor, type Feeds, fromNumbers, type Graph, type Tensor, toNumbers } from "../../../../compiler/core/index.js";
+import { channelClasses } from "../../../../passes/quantize/channels.js";
+import { activationFactors } from "../../../../passes/quantize/equalize-activations.js";
 import { evaluateGraph, graphOf, observingExecutor, randomFeeds, runPasses, samplesOf } from "../support.js";
 
 const weights = (g: Graph, op: string): number[] => Array.from(toNumbers(constantTensor(g.ops.find((o) => o.name === op)?.inputs[1]) as Tensor));
@@ -71,7 +73,58 @@ for (const [name, text] of Object.entries(cases)) {
     else expect(r.patches.length).toBeGreaterThan(1);
     await keepsValues(before, g);
   });
+  it(`keeps values: ${name}, activations`, async () => {
+    const g = graphOf(text);
+    const before = g.clone();
+    const samples = samplesOf(...[1, 2, 3, 4].map((seed) => randomFeeds(g, seed) as Feeds));
+    const r = await runPasses(g, 'equalize{of: "activations"}', { executor: observingExecutor, calibration: samples });
+    if (name.startsWith("a value")) expect(r.patches).toHaveLength(0);
+    else expect(r.patches.length).toBeGreaterThan(1);
+    await keepsValues(before, g);
+  });
 }
+
+it("factors of activations are as good as the best of a grid", () => {
+  const g = graphOf(`in %x : f32[N, 3]
+const %w1 : f32[3, 3] = random(1)
+%h = gemm %x, %w1 {activation="relu"} @"a"
+const %w2 : f32[3, 2] = random(2)
+%y = gemm %h, %w2 @"b"
+out %y`);
+  const [max, square] = [
+    [8, 2, 0.25],
+    [1, 0.5, 0.01],
+  ];
+  const h = { min: [0, 0, 0], max, mean: [0, 0, 0], meanSquare: square };
+  const y = { min: [-1, -1], max: [1, 1], mean: [0, 0], meanSquare: [1, 1] };
+  const classes = channelClasses(g);
+  const v = g.value("h") as never;
+  const limits = new Float64Array(classes.size).fill(Number.POSITIVE_INFINITY);
+  const found = activationFactors(
+    g,
+    classes,
+    limits,
+    new Map([
+      ["h", h],
+      ["y", y],
+    ]),
+  );
+  // The noise of the docstring, written anew, at factors f of the three channels.
+  const w2 = toNumbers(constantTensor(g.ops.find((o) => o.name === "b")?.inputs[1]) as Tensor);
+  const tops = [0, 1].map((o) => Math.max(...[0, 1, 2].map((i) => Math.abs(w2[i * 2 + o] as number))));
+  const noise = (f: readonly number[]): number => {
+    const reach = Math.max(...f.map((e, c) => e * (max[c] as number)));
+    const rounding = f.reduce((a, e) => a + (reach / (255 * e)) ** 2 / 12, 0) / square.reduce((a, b) => a + b, 0);
+    const weights = tops.reduce((a, top) => a + ((top / 127) ** 2 / 12 / 2) * f.reduce((s, e, c) => s + e * e * (square[c] as number), 0), 0);
+    return rounding + 0.1 * weights;
+  };
+  let least = Number.POSITIVE_INFINITY;
+  const grid = Array.from({ length: 60 }, (_, i) => 64 ** (i / 59));
+  for (const a of grid) for (const b of grid) for (const c of grid) least = Math.min(least, noise([a, b, c]));
+  const mine = [0, 1, 2].map((c) => found[classes.of(v, c)] as number);
+  expect(noise(mine)).toBeLessThan(1.02 * least);
+  expect(noise(mine)).toBeLessThan(0.6 * noise([1, 1, 1]));
+});
 
 it("through Relu6 only channels with room are scaled, and results stay", async () => {
   const g = graphOf(`in %x : f32[N, 2]

@@ -40,9 +40,10 @@ export async function trainingMemory(path: string, options: TrainingMemoryOption
   const { threads = 1 } = options;
   const task = await trainingTask(path, options.set ?? {});
   const batch = options.batch ?? task.settings.batch;
+  const { precision } = task.settings;
   const recompute = options.recompute ?? task.settings.recompute ?? "optimum";
-  const plain = await lowerTraining(task.graph, { batch });
-  const again = await lowerTraining(task.graph, { batch, recompute, threads });
+  const plain = await lowerTraining(task.graph, { batch, precision });
+  const again = await lowerTraining(task.graph, { batch, precision, recompute, threads });
   const ops = plain.ops.filter((op) => op.kind !== "constant");
   const without = memoryOfTraining(plain, batch, threads);
   return {

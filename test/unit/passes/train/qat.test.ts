@@ -103,7 +103,7 @@ async function withTrainer(options: string, change: (name: string, t: Tensor) =>
     async train(t) {
       task = t;
       deployed = await t.deploy(t.initial);
-      return { states: new Map([...t.initial].map(([n, v]) => [n, change(n, v)])), steps: 1, loss: 1, top1: null, bestStep: 1 };
+      return { states: new Map([...t.initial].map(([n, v]) => [n, change(n, v)])), steps: 1, loss: 1, top1: null, bestStep: 1, scaling: null };
     },
   };
   const result = await runPipeline(graph, resolvePasses(parsePasses(`qat {data: "d", range: "minmax"${options}}`), passes), {

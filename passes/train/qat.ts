@@ -70,7 +70,12 @@ export const trainInt8 = definePass({
   keeps: "lossy",
   options: z.object({ ...trainingOptions, profile }).strict(),
   positional: ["data"],
-  statistics: { steps: "steps run", parameters: "tensors trained", learned: "steps of quantization that were learned" },
+  statistics: {
+    steps: "steps run",
+    skipped: "of these, skipped for overflow",
+    parameters: "tensors trained",
+    learned: "steps of quantization that were learned",
+  },
   async run(context) {
     const { graph, options: o, rewrite, count, decide, warn } = context;
     for (const op of graph.opsOf("batch_normalization"))
@@ -110,6 +115,7 @@ export const trainInt8 = definePass({
     for (const [op, quant] of specs)
       if (JSON.stringify(quant) !== JSON.stringify(op.annotations["quant"])) rewrite.annotate(op, "quant", quant as Json, "as trained");
     count("steps", outcome.steps);
+    count("skipped", outcome.scaling?.skipped ?? 0);
     count("learned", steps.length);
     const first = graph.ops.find((op) => op.kind !== "constant");
     if (first !== undefined) decide(first, "trained", describeOutcome(outcome), outcome.loss);

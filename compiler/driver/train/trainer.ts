@@ -66,7 +66,7 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
   const key = await keyOf(task, data, validation);
   const found = path === null ? null : readCheckpoint(path);
   const from = found?.key === key ? found : null;
-  const { session } = await compileTraining(task.graph, from?.states ?? task.initial, {
+  const { session, lowered } = await compileTraining(task.graph, from?.states ?? task.initial, {
     threads: o.threads,
     precision: s.precision,
     recompute: s.recompute,
@@ -104,7 +104,7 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
       if (Number.isNaN(firstLoss)) firstLoss = now;
       const overflowed = scaled && !Number.isFinite(norm) && scaleOf(session.states) >= LEAST_SCALE;
       if (!Number.isFinite(now) || (!Number.isFinite(norm) && !overflowed) || now > EXPLODED * Math.max(1, firstLoss))
-        await diverged(session, feeds, step, now, norm);
+        await diverged(session, lowered, feeds, step, now, norm);
       if (overflowed) skipped++;
       else if (scaled) underflow += share(out["gradient_underflow"]);
       loss = Number.isNaN(loss) ? now : 0.95 * loss + 0.05 * now;
@@ -209,8 +209,17 @@ async function top1Of(task: TrainingTask, states: ReadonlyMap<string, Tensor>, d
   }
 }
 
+/** The op that gives a tensor, and the place in the model's text that it is from. */
+function givenBy(graph: Graph, tensor: string): string {
+  const op = graph.value(tensor)?.producer;
+  if (op == null) return graph.inputs.some((v) => v.name === tensor) ? ", an input or a state of the step" : "";
+  const place = op.loc === undefined ? "" : ` (${op.loc.file}:${op.loc.line}:${op.loc.column})`;
+  return `, given by ${op.kind}${op.name === "" ? "" : ` "${op.name}"`}${place}`;
+}
+
 async function diverged(
   session: Awaited<ReturnType<typeof compileTraining>>["session"],
+  lowered: Graph,
   feeds: Record<string, Tensor>,
   step: number,
   loss: number,
@@ -224,7 +233,7 @@ async function diverged(
     : `the loss is ${loss}`;
   throw fail("CEC4017", {
     message: `training diverged at step ${step + 1}: ${what}`,
-    ...(first === null ? {} : { why: `the first tensor that is not finite is "${first}"` }),
+    ...(first === null ? {} : { why: `the first tensor that is not finite is "${first}"${givenBy(lowered, first)}` }),
     help: "use a smaller `rate`, a `warmup` or `clip_norm`; the checkpoint before is kept",
     ...(first === null ? {} : { at: { tensor: first } }),
   });

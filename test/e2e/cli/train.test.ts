@@ -96,6 +96,7 @@ it("stops with the step and the tensor where the loss is no number any more", ()
   const r = build(project("epochs: 2, rate: 1e30, schedule: constant"), "out");
   expect(r.status).toBe(1);
   expect(r.stderr).toMatch(/error\[CEC4017\]: training diverged at step \d+/);
+  expect(r.stderr).toMatch(/the first tensor that is not finite is "[^"]+", (given by [\w.]+( "[^"]+")?|an input or a state of the step)/);
 });
 
 it("names data that is not there", () => {

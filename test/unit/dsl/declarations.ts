@@ -23,6 +23,10 @@ export const declarations: Declarations = {
   passes: new Map([
     callable("fold_batch_norm"),
     callable("fuse"),
+    callable(
+      "teach",
+      z.object({ teacher: z.string().meta({ names: "model" }), on: z.string().meta({ names: "data" }).optional().describe("samples") }).strict(),
+    ),
     callable("prune", z.object({ sparsity: z.number().min(0).max(1), pattern: z.enum(["2:4", "blocks", "any"]).default("any") }).strict(), [
       "sparsity",
     ]),

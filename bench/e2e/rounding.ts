@@ -50,10 +50,14 @@ for (const m of models.filter((e) => wanted.split(",").includes(e.name))) {
   const rows: Record<string, string> = {};
   for (const b of bits.split(",")) {
     const annotated = source.clone();
-    await runPipeline(annotated, [call("annotate_int8", { ...known("annotate_int8"), weight_bits: Number(b), ends_bits: Number(b) }), call("observe")], {
-      executor,
-      calibration,
-    });
+    await runPipeline(
+      annotated,
+      [call("annotate_int8", { ...known("annotate_int8"), weight_bits: Number(b), ends_bits: Number(b) }), call("observe")],
+      {
+        executor,
+        calibration,
+      },
+    );
     for (const method of methods.split(",")) {
       const graph = annotated.clone();
       const steps = method === "nearest" ? [] : [call("round_weights", { ...known("round_weights"), method })];

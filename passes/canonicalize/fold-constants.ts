@@ -47,6 +47,7 @@ export const foldConstants = definePass({
     let left = options.maxOperations;
     for (const op of [...graph.ops]) {
       if (op.kind === "constant" || op.kind === "dequantize_linear" || op.kind === "quantize_linear" || op.outputs.length === 0) continue;
+      if (isUnpacking(op)) continue;
       if (op.regions.length > 0 || opDefinition(op.kind)?.impure === true) continue;
       if (!op.outputs.some((v) => graph.isUsed(v))) continue;
       const known = knownContent(op);
@@ -143,3 +144,9 @@ function operationsOf(op: Op): number {
   const visited = [...inputs, ...outputs].reduce((n, s) => n + (elementCount(s) ?? 0), 0);
   return (cost?.macs ?? 0) + (cost?.flops ?? 0) + visited;
 }
+
+/** Weights that are stored in fewer than 8 bits and widened when a runtime loads them: folding would undo that. */
+const isUnpacking = (op: Op): boolean => {
+  const type = op.inputs[0]?.type;
+  return op.kind === "cast" && type?.kind === "tensor" && isConstant(op.inputs[0] ?? null) && (type.elem === "i4" || type.elem === "u4");
+};

@@ -107,10 +107,10 @@ export const elementwise = {
   },
   clip: unary((g, dy, x) => {
     const bounds = [g.kind.inputs[1], g.kind.inputs[2]] as const;
-    let out = dy;
-    if (bounds[0] != null) out = masked(g, g.value("greater_or_equal", [x, bounds[0]]), out);
-    if (bounds[1] != null) out = masked(g, g.value("less_or_equal", [x, bounds[1]]), out);
-    return out;
+    const above = bounds[0] == null ? null : g.value("greater_or_equal", [x, bounds[0]]);
+    const below = bounds[1] == null ? null : g.value("less_or_equal", [x, bounds[1]]);
+    const inside = above === null || below === null ? (above ?? below) : g.value("and", [above, below]);
+    return inside === null ? dy : masked(g, inside, dy);
   }),
   identity: unary((_, dy) => dy),
   cast: unary((g, dy, x) => g.value("cast_like", [dy, x])),

@@ -45,7 +45,7 @@ TapTable transposed_taps(const Window2d& w, const Shape& x, const std::array<int
 /// cpu.conv and cpu.conv_transpose with computed weights: packed in each run. The transpose gathers, for each output pixel, the taps that reach it.
 class ConvVariable final : public Op {
  public:
-  explicit ConvVariable(CreateContext& ctx) : gemm_(*ctx.kernels().gemm_f32), clamp_(read_activation(ctx.attrs())), window_(read_window(ctx.attrs())) {
+  explicit ConvVariable(CreateContext& ctx) : gemm_(*ctx.kernels().gemm_f32), dwconv_(*ctx.kernels().dwconv_f32), clamp_(read_activation(ctx.attrs())), window_(read_window(ctx.attrs())) {
     transposed_ = ctx.kind == "cpu.conv_transpose_variable";
     groups_ = ctx.attrs().bounded("group", 1, 1, 1 << 30);
     const std::vector<int64_t> extra = ctx.attrs().integers("output_padding", {0, 0});
@@ -60,6 +60,7 @@ class ConvVariable final : public Op {
     TapTable taps;
     size_t rows = 0, batch_stride = 0, channels = 0, outputs = 0;  // channels and outputs of one group
     size_t packed_at = 0, group_bytes = 0, turned_at = 0, zeros_at = 0;
+    bool depthwise = false;  // each group is one channel
   };
 
   void prepare(PrepareContext& ctx) const override {
@@ -99,9 +100,10 @@ class ConvVariable final : public Op {
     s->channels = static_cast<size_t>(channels / groups_);
     s->outputs = static_cast<size_t>(outputs / groups_);
     const size_t k = s->taps.taps * s->channels;
-    s->group_bytes = gemm_.packed_bytes(s->outputs, k);
-    s->packed_at = ctx.scratch(s->group_bytes * static_cast<size_t>(groups_));
-    if (transposed_) s->turned_at = ctx.scratch(s->outputs * k * sizeof(float));
+    s->depthwise = groups_ > 1 && s->channels == 1 && s->outputs == 1;
+    s->group_bytes = s->depthwise ? dwconv_.packed_bytes(static_cast<size_t>(groups_), s->taps.taps) : gemm_.packed_bytes(s->outputs, k);
+    s->packed_at = ctx.scratch(s->group_bytes * (s->depthwise ? 1 : static_cast<size_t>(groups_)));
+    if (transposed_ && !s->depthwise) s->turned_at = ctx.scratch(s->outputs * k * sizeof(float));
     s->zeros_at = ctx.scratch((static_cast<size_t>(x[3]) + 16) * sizeof(float));
     ctx.state = std::move(s);
   }
@@ -112,6 +114,7 @@ class ConvVariable final : public Op {
     const size_t groups = static_cast<size_t>(groups_), k = s.taps.taps * s.channels;
     float* const zeros = ctx.scratch<float>(s.zeros_at);
     std::fill_n(zeros, s.channels * groups + 16, 0.0f);
+    if (s.depthwise) return run_depthwise(ctx, s, zeros);
     for (size_t g = 0; g < groups; ++g) {
       void* const packed = ctx.scratch<char>(s.packed_at) + g * s.group_bytes;
       gemm_.pack(s.outputs, k, transposed_ ? turned(ctx, s, g) : ctx.src<float>(1) + g * s.outputs * k, k, 1, packed);
@@ -136,6 +139,25 @@ class ConvVariable final : public Op {
   }
 
  private:
+  void run_depthwise(RunContext& ctx, const State& s, const float* zeros) const {
+    const size_t channels = static_cast<size_t>(groups_);
+    void* const packed = ctx.scratch<char>(s.packed_at);
+    dwconv_.pack(channels, s.taps.taps, ctx.src<float>(1), packed);
+    DwconvF32Args args;
+    args.rows = s.rows;
+    args.taps = s.taps.taps_for(channels, s.batch_stride);
+    args.base = ctx.src<float>(0);
+    args.zero = zeros;
+    args.packed_w = packed;
+    args.c = ctx.dst<float>(0);
+    args.ldc = channels;
+    args.epilogue.bias = ctx.has(2) ? ctx.src<float>(2) : nullptr;
+    args.epilogue.residual = ctx.has(3) ? ctx.src<float>(3) : nullptr;
+    args.epilogue.ld_residual = channels;
+    args.epilogue.lo = clamp_.lo;
+    args.epilogue.hi = clamp_.hi;
+    parallel(ctx.pool(), s.rows, 16, [&](size_t begin, size_t end, int) { dwconv_.dwconv(args, begin, end); });
+  }
   /// [C][taps][O] of a group as [O][taps][C].
   static const float* turned(RunContext& ctx, const State& s, size_t g) {
     float* const to = ctx.scratch<float>(s.turned_at);
@@ -149,6 +171,7 @@ class ConvVariable final : public Op {
   }
 
   const GemmF32Variant& gemm_;
+  const DwconvF32Variant& dwconv_;
   Clamp clamp_;
   Window2d window_;
   bool transposed_ = false;
@@ -171,6 +194,7 @@ class ConvBackwardWeights final : public Op {
     TapTable taps;
     size_t images = 0, batch_stride = 0, channels = 0, outputs = 0, all_outputs = 0;
     size_t parts = 1, parts_at = 0, elements = 0;
+    bool depthwise = false;  // each group is one channel: parts are [taps][channels]
   };
 
   void prepare(PrepareContext& ctx) const override {
@@ -193,7 +217,8 @@ class ConvBackwardWeights final : public Op {
     s->elements = s->all_outputs * s->taps.taps * s->channels;
     constexpr size_t kMostParts = 16, kPartBytes = size_t{32} << 20;
     s->parts = std::max<size_t>(1, std::min({kMostParts, s->images, kPartBytes / std::max<size_t>(1, s->elements * sizeof(float))}));
-    if (s->parts > 1) s->parts_at = ctx.scratch(s->parts * s->elements * sizeof(float));
+    s->depthwise = groups_ > 1 && s->channels == 1 && s->outputs == 1;
+    if (s->parts > 1 || s->depthwise) s->parts_at = ctx.scratch(s->parts * s->elements * sizeof(float));
     ctx.state = std::move(s);
   }
 
@@ -202,6 +227,7 @@ class ConvBackwardWeights final : public Op {
     float* const dw = ctx.dst<float>(0);
     float* const sums = s.parts == 1 ? dw : ctx.scratch<float>(s.parts_at);
     const size_t groups = static_cast<size_t>(groups_);
+    if (s.depthwise) return run_depthwise(ctx, s, dw);
     // Few parts: outputs are split too.
     const size_t step = s.parts >= 8 ? s.outputs : std::min<size_t>(16, s.outputs);
     const size_t blocks = step == 0 ? 0 : (s.outputs + step - 1) / step;
@@ -231,6 +257,29 @@ class ConvBackwardWeights final : public Op {
   }
 
  private:
+  void run_depthwise(RunContext& ctx, const State& s, float* dw) const {
+    float* const sums = ctx.scratch<float>(s.parts_at);
+    ctx.pool().parallel_for(s.parts, [&](size_t begin, size_t end, int) {
+      for (size_t part = begin; part < end; ++part) {
+        ConvWgradF32Args args;
+        args.taps = s.taps.taps_for(s.all_outputs, s.batch_stride);
+        args.x = ctx.src<float>(0);
+        args.dy = ctx.src<float>(1);
+        args.ld_dy = s.all_outputs;
+        args.dw = sums + part * s.elements;
+        std::fill_n(args.dw, s.elements, 0.0f);
+        kernel_.accumulate_depthwise(args, s.images * part / s.parts * s.taps.pixels, s.images * (part + 1) / s.parts * s.taps.pixels);
+      }
+    });
+    for (size_t t = 0; t < s.taps.taps; ++t) {
+      for (size_t c = 0; c < s.all_outputs; ++c) {
+        float sum = 0;
+        for (size_t p = 0; p < s.parts; ++p) sum += sums[p * s.elements + t * s.all_outputs + c];
+        dw[c * s.taps.taps + t] = sum;
+      }
+    }
+  }
+
   const ConvWgradF32Variant& kernel_;
   Window2d window_;
   int64_t groups_ = 1;

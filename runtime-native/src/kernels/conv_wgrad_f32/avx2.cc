@@ -16,6 +16,6 @@ struct Outputs {
 
 }  // namespace
 
-const ConvWgradF32Variant conv_wgrad_f32__avx2_8x8 = {"conv_wgrad_f32__avx2_8x8", Isa::avx2, accumulate<Vec>};
+const ConvWgradF32Variant conv_wgrad_f32__avx2_8x8 = {"conv_wgrad_f32__avx2_8x8", Isa::avx2, accumulate<Vec>, accumulate_depthwise<Vec>};
 
 }  // namespace cec

@@ -16,6 +16,6 @@ struct Outputs {
 
 }  // namespace
 
-const ConvWgradF32Variant conv_wgrad_f32__avx512_16x16 = {"conv_wgrad_f32__avx512_16x16", Isa::avx512, accumulate<Vec>};
+const ConvWgradF32Variant conv_wgrad_f32__avx512_16x16 = {"conv_wgrad_f32__avx512_16x16", Isa::avx512, accumulate<Vec>, accumulate_depthwise<Vec>};
 
 }  // namespace cec

@@ -21,6 +21,8 @@ struct ConvWgradF32Variant {
   const char* name;
   Isa isa;
   void (*accumulate)(const ConvWgradF32Args& args, size_t r0, size_t r1, size_t o0, size_t o1);
+  /// The same of a depthwise convolution: taps.channels = outputs, channel c of dy meets channel c of x only, and dw is [taps][channels].
+  void (*accumulate_depthwise)(const ConvWgradF32Args& args, size_t r0, size_t r1);
 };
 
 #define CEC_KERNEL_VARIANT(isa, name) extern const ConvWgradF32Variant name;

@@ -16,6 +16,6 @@ struct Outputs {
 
 }  // namespace
 
-const ConvWgradF32Variant conv_wgrad_f32__neon_8x8 = {"conv_wgrad_f32__neon_8x8", Isa::neon, accumulate<Vec>};
+const ConvWgradF32Variant conv_wgrad_f32__neon_8x8 = {"conv_wgrad_f32__neon_8x8", Isa::neon, accumulate<Vec>, accumulate_depthwise<Vec>};
 
 }  // namespace cec

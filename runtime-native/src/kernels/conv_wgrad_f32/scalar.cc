@@ -19,6 +19,6 @@ struct Outputs {
 
 }  // namespace
 
-const ConvWgradF32Variant conv_wgrad_f32__scalar = {"conv_wgrad_f32__scalar", Isa::scalar, accumulate<Vec>};
+const ConvWgradF32Variant conv_wgrad_f32__scalar = {"conv_wgrad_f32__scalar", Isa::scalar, accumulate<Vec>, accumulate_depthwise<Vec>};
 
 }  // namespace cec

@@ -47,6 +47,24 @@ inline void columns(const Rows& rows, size_t o0, size_t o1, size_t c, float* dw,
   for (; o < o1; ++o) tile<V, 1, NV>(rows, o, c, dw + o * stride, stride, last);
 }
 
+/// Addresses of the rows [from, to) that tap t reads, without those in the padding.
+inline void gather(const ConvWgradF32Args& args, size_t from, size_t to, size_t t, Rows* rows) {
+  const Taps& taps = args.taps;
+  rows->count = 0;
+  size_t image = from / taps.pixels, pixel = from % taps.pixels;
+  for (size_t r = from; r < to; ++r) {
+    const int32_t offset = taps.offsets[pixel * taps.taps + t];
+    if (offset >= 0) {
+      rows->x[rows->count] = args.x + image * taps.batch_stride + static_cast<size_t>(offset);
+      rows->dy[rows->count++] = args.dy + r * args.ld_dy;
+    }
+    if (++pixel == taps.pixels) {
+      pixel = 0;
+      ++image;
+    }
+  }
+}
+
 template <class V>
 void accumulate(const ConvWgradF32Args& args, size_t r0, size_t r1, size_t o0, size_t o1) {
   const Taps& taps = args.taps;
@@ -55,19 +73,7 @@ void accumulate(const ConvWgradF32Args& args, size_t r0, size_t r1, size_t o0, s
     const size_t to = from + kBlock < r1 ? from + kBlock : r1;
     for (size_t t = 0; t < taps.taps; ++t) {
       Rows rows;
-      rows.count = 0;
-      size_t image = from / taps.pixels, pixel = from % taps.pixels;
-      for (size_t r = from; r < to; ++r) {
-        const int32_t offset = taps.offsets[pixel * taps.taps + t];
-        if (offset >= 0) {
-          rows.x[rows.count] = args.x + image * taps.batch_stride + static_cast<size_t>(offset);
-          rows.dy[rows.count++] = args.dy + r * args.ld_dy;
-        }
-        if (++pixel == taps.pixels) {
-          pixel = 0;
-          ++image;
-        }
-      }
+      gather(args, from, to, t, &rows);
       if (rows.count == 0) continue;
       float* const dw = args.dw + t * taps.channels;
       size_t c = 0;
@@ -81,6 +87,25 @@ void accumulate(const ConvWgradF32Args& args, size_t r0, size_t r1, size_t o0, s
           columns<V, 1>(rows, o0, o1, c, dw + c, stride, left);
           c += left;
         }
+      }
+    }
+  }
+}
+
+template <class V>
+void accumulate_depthwise(const ConvWgradF32Args& args, size_t r0, size_t r1) {
+  const Taps& taps = args.taps;
+  for (size_t from = r0; from < r1; from += kBlock) {
+    const size_t to = from + kBlock < r1 ? from + kBlock : r1;
+    for (size_t t = 0; t < taps.taps; ++t) {
+      Rows rows;
+      gather(args, from, to, t, &rows);
+      float* const dw = args.dw + t * taps.channels;
+      for (size_t c = 0; c < taps.channels; c += V::kWidth) {
+        const size_t left = taps.channels - c;
+        typename V::Reg sum = V::load_part(dw + c, left, 0.0f);
+        for (size_t r = 0; r < rows.count; ++r) sum = V::fma(V::load_part(rows.dy[r] + c, left, 0.0f), V::load_part(rows.x[r] + c, left, 0.0f), sum);
+        V::store_part(dw + c, left, sum);
       }
     }
   }

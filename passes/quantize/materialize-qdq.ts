@@ -6,6 +6,7 @@ import {
   f32,
   fromNumbers,
   type Op,
+  roundHalfEven,
   type Tensor,
   tensor,
   toNumbers,
@@ -69,10 +70,10 @@ export const materializeQdq = definePass({
       parameter(edit, fromNumbers(spec.type, spec.axis === null ? [] : [spec.zeroPoint.length], spec.zeroPoint));
 
     /** Fewer than 8 bits: the integers are clipped, which is exact, and their type stays one that INT8 kernels take. */
-    const clipped = (edit: Edit, q: Value, { type, bits }: FixedSpec): Value => {
-      if (bits === undefined || bits === 8) return q;
-      const bounds = integersOf(type, bits).map((e) => parameter(edit, fromNumbers(type, [], [e])));
-      return edit.insert("clip", [q, ...bounds], { outputNames: [`${q.name}${bits}`] }).outputs[0] as Value;
+    const clipped = (edit: Edit, q: Value, { type, bits }: FixedSpec, limits: readonly number[] | null): Value => {
+      if (limits === null && (bits === undefined || bits === 8)) return q;
+      const bounds = (limits ?? integersOf(type, bits)).map((e) => parameter(edit, fromNumbers(type, [], [e])));
+      return edit.insert("clip", [q, ...bounds], { outputNames: [`${q.name}.clipped`] }).outputs[0] as Value;
     };
 
     for (const [op, spec] of plan) {
@@ -90,6 +91,21 @@ export const materializeQdq = definePass({
       });
     }
     for (const [v, { spec, everywhere, readers }] of activations) quantizeActivation(v, spec, everywhere, readers);
+
+    /** A clip in float that the clip of the integers can do as well: rounding is monotone. Between a product and its quantization it would keep INT8 kernels away. */
+    function takeClip(edit: Edit, v: Value, { type, bits, scale, zeroPoint }: FixedSpec): readonly number[] | null {
+      const op = v.producer;
+      if (op?.attrs["activation"] !== "clip") return null;
+      const { activation: _, clip_min: least, clip_max: most, ...attrs } = op.attrs;
+      const [low, high] = integersOf(type, bits);
+      const at = (x: number): number =>
+        Math.min(high, Math.max(low, roundHalfEven(Math.fround(Math.fround(x) / (scale[0] as number))) + (zeroPoint[0] as number)));
+      const limits = [typeof least === "number" ? at(least) : low, typeof most === "number" ? at(most) : high];
+      // All of 8 bits: runtimes see that the clip does nothing.
+      if (bits === undefined && limits[0] === low && limits[1] === high) return null;
+      edit.setAttrs(op, attrs);
+      return limits;
+    }
 
     /** Weights, and the bias in their steps. */
     function quantizeOperands(op: Op, xScale: number | null, edge: FixedSpec, withBias: boolean): void {
@@ -181,7 +197,11 @@ export const materializeQdq = definePass({
       rewrite.patch(anchor, `%${v.name} stored as ${spec.type}`, (edit) => {
         const operands = [scaleConstant(edit, spec.scale, null), zeroConstant(edit, spec)];
         const q = edit.insert("quantize_linear", [v, ...operands], { outputNames: [`${v.name}.q`] });
-        const dq = edit.insert("dequantize_linear", [clipped(edit, q.outputs[0] as Value, spec), ...operands], { outputNames: [`${v.name}.dq`] });
+        const dq = edit.insert(
+          "dequantize_linear",
+          [clipped(edit, q.outputs[0] as Value, spec, everywhere ? takeClip(edit, v, spec) : null), ...operands],
+          { outputNames: [`${v.name}.dq`] },
+        );
         const y = dq.outputs[0] as Value;
         if (last && v.producer !== null) graph.moveBefore(v.producer, q);
         for (const user of users) user.inputs.forEach((u, i) => u === v && edit.setInput(user, i, y));

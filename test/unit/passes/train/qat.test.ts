@@ -32,7 +32,7 @@ const %b2 : f32[8] = random(4)
 %s = add %c, %p @"sum"
 %r = relu %s @"relu"
 const %w3 : f32[4, 8, 1, 1] = random(5, -0.5, 0.5)
-%d = conv %r, %w3 @"third"
+%d = conv %r, %w3 {activation="clip", clip_min=0, clip_max=1.5} @"third"
 %j = concat %d, %r {axis=1} @"join"
 %g = global_average_pool %j @"gap"
 %f = flatten %g @"flat"

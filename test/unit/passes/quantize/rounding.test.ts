@@ -118,7 +118,8 @@ for (const [name, text, dims, groups, depth] of layers) {
       await runPasses(graph, "validate-quantization, materialize-qdq", {});
       // Only the weights: activations stay float.
       const dq = opNamed(graph).inputs[1]?.producer as Op;
-      const [q, s] = [constantTensor(dq.inputs[0]) as Tensor, toNumbers(constantTensor(dq.inputs[1]) as Tensor)];
+      // Weights of 4 bits are stored as i4, with a Cast behind them.
+      const [q, s] = [constantTensor(dq.inputs[0]?.producer?.inputs[0]) as Tensor, toNumbers(constantTensor(dq.inputs[1]) as Tensor)];
       const axis = Number(dq.attrs["axis"] ?? 0);
       const inner = dims.slice(axis + 1).reduce((a, b) => a * b, 1);
       const stored = toNumbers(q);

@@ -1,8 +1,10 @@
 /**
- * Steps of ResNet-20 at batch 128 beside PyTorch's, in alternating rounds of one run: images a second, and the peer's time as a multiple of ours.
+ * Steps of ResNet-20 at batch 128 beside PyTorch's, in alternating rounds of one run: images a second, the peer's time as a multiple of ours, and the most memory
+ * that each process held (Linux).
  *   CEC_TORCH_PYTHON=… node --import tsx bench/e2e/training.ts [threads]
  */
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fromNumbers, randomFrom } from "../../compiler/core/index.js";
 import { loadModel, type PassCall, runPipeline } from "../../compiler/driver/index.js";
@@ -56,6 +58,9 @@ for (let r = 0; r < ROUNDS; r++) {
   times.ours.push(await ours());
   if (peer !== null) times.theirs.push(await theirs());
 }
+/** VmHWM of a process, MiB. */
+const peakOf = (pid: number | "self"): number => Number(/VmHWM:\s*(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
+const peaks = { peakMiB: peakOf("self"), ...(peer?.pid === undefined ? {} : { torchPeakMiB: peakOf(peer.pid) }) };
 peer?.stdin.end();
 const median = (v: readonly number[]): number => [...v].sort((a, b) => a - b)[v.length >> 1] as number;
 const row = {
@@ -65,6 +70,7 @@ const row = {
   msPerStep: median(times.ours),
   imagesPerSecond: (1000 * BATCH) / median(times.ours),
   arenaMiB: session.arenaBytes() / 2 ** 20,
+  ...peaks,
 };
 process.stdout.write(
   `${JSON.stringify(peer === null ? row : { ...row, torchMsPerStep: median(times.theirs), torchOverOurs: median(times.theirs.map((t, i) => t / (times.ours[i] as number))) })}\n`,

@@ -17,7 +17,7 @@ import {
 } from "../../compiler/driver/index.js";
 import { models, openSet } from "./models.js";
 
-const learned = { rounding: "gptq", learning: { samples: 128, rows: 8192, pair_sweeps: 0 } };
+const learned = { rounding: "gptq", learning: { samples: 256, rows: 16384, pair_sweeps: 0 } };
 type Steps = readonly (readonly [pass: string, options?: Readonly<Record<string, unknown>>])[];
 const variants: Readonly<Record<string, Steps>> = {
   minmax: [["quantize", { range: "minmax" }]],
@@ -27,7 +27,8 @@ const variants: Readonly<Record<string, Steps>> = {
   "… with fast bias correction": [["quantize", { align: true, bias: "fast" }]],
   "… with full bias correction": [["quantize", { align: true, bias: "full" }]],
   "… with gptq": [["quantize", { align: true, ...learned }]],
-  "… with gptq, fast bias correction (accurate)": [["quantize", { align: true, ...learned, bias: "fast" }]],
+  "… with gptq, fast bias correction": [["quantize", { align: true, ...learned, bias: "fast" }]],
+  "… with gptq, fast bias correction, equalized (accurate)": [["quantize", { recipe: "accurate" }]],
   "… with gptq, full bias correction": [["quantize", { align: true, ...learned, bias: "full" }]],
   "per tensor, mse": [["quantize", { weights: "per_tensor" }]],
   "per tensor, equalized": [["equalize"], ["quantize", { weights: "per_tensor" }]],

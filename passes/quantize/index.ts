@@ -98,7 +98,8 @@ export const quantize = definePass({
       learning: givenLearning as never,
       bias: givenBias,
       align: givenAlign,
-      equalize: givenEqualize,
+      // What activations gain, weights lose; they have it to spare with 8 bits and a scale for each channel.
+      equalize: givenEqualize ?? (o.weights === "per_channel" && o.weight_bits === 8 ? undefined : false),
       tune: givenTune,
     });
     return [

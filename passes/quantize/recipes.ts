@@ -26,11 +26,11 @@ const plain: Int8Settings = { range: "mse", rounding: "nearest", learning: {}, b
 
 const fast: Int8Settings = { ...plain, align: true, bias: "fast" };
 
-/** Samples and columns that settle the second moments of all models of the benches; more only take time. */
+/** Samples and columns that settle the second moments of the benches' models, judged on held-back calibration samples. */
 const accurate: Int8Settings = {
   range: "mse",
   rounding: "gptq",
-  learning: { samples: 128, rows: 8192, pair_sweeps: 0, memory: 64 },
+  learning: { samples: 256, rows: 16384, pair_sweeps: 0, memory: 64 },
   bias: "fast",
   align: true,
   equalize: true,
@@ -56,7 +56,9 @@ export const recipeOptions = {
   equalize: z
     .boolean()
     .optional()
-    .describe("scale channels so that activations round with less error: see equalize, activations (default false; accurate: true)"),
+    .describe(
+      "scale channels so that activations round with less error: see equalize, activations (default false; accurate: true, where weights have 8 bits and scales per channel)",
+    ),
 };
 
 /** Settings of a recipe (none: ranges alone), under what the plan gives itself. */

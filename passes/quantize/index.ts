@@ -98,8 +98,8 @@ export const quantize = definePass({
       learning: givenLearning as never,
       bias: givenBias,
       align: givenAlign,
-      // What activations gain, weights lose; they have it to spare with 8 bits and a scale for each channel.
-      equalize: givenEqualize ?? (o.weights === "per_channel" && o.weight_bits === 8 ? undefined : false),
+      // What activations gain, weights lose; they have it to spare with a scale for each channel and no fewer bits.
+      equalize: givenEqualize ?? (o.weights === "per_channel" && o.weight_bits >= o.activation_bits ? undefined : false),
       tune: givenTune,
     });
     return [

@@ -57,7 +57,7 @@ export const recipeOptions = {
     .boolean()
     .optional()
     .describe(
-      "scale channels so that activations round with less error: see equalize, activations (default false; accurate: true, where weights have 8 bits and scales per channel)",
+      "scale channels so that activations round with less error: see equalize, activations (default false; accurate: true, where weights have scales per channel and no fewer bits)",
     ),
 };
 

@@ -1,5 +1,5 @@
 /** Factors of channels that make rounding cost least: the search behind `equalize { of: activations }`. */
-import { type ChannelStatistics, constantTensor, type Graph, toNumbers, type Value } from "../../compiler/core/index.js";
+import { type ChannelStatistics, constantTensor, type Graph, type Value } from "../../compiler/core/index.js";
 import { type ChannelClasses, type Product, productOf } from "./channels.js";
 
 /** Steps of the descent; the first changes factors by this much (in logarithms), the last by nothing. */
@@ -100,7 +100,7 @@ function roundedOf(v: Value, classes: ChannelClasses, s: ChannelStatistics | und
 function costOf(p: Product, classes: ChannelClasses, seen: ReadonlyMap<string, ChannelStatistics>): Costly | null {
   const [x, y] = [seen.get(p.x.name), seen.get(p.y.name)];
   if (x === undefined || y === undefined || !(powerOf(y) > 0)) return null;
-  const w = toNumbers(constantTensor(p.op.inputs[1]) as never);
+  const w = constantTensor(p.op.inputs[1])?.data as Float32Array;
   const cost = new Float64Array((p.outs / p.perGroup) * p.ins);
   for (let o = 0; o < p.outs; o++) {
     let top = 0;

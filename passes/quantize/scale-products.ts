@@ -1,4 +1,4 @@
-import { constantTensor, f32, type Graph, type Rewriter, toNumbers, type Value } from "../../compiler/core/index.js";
+import { constantTensor, type Graph, type Rewriter, type Value } from "../../compiler/core/index.js";
 import { productOf } from "./channels.js";
 
 /**
@@ -17,8 +17,8 @@ export function scaleProducts(graph: Graph, rewrite: Rewriter, of: (v: Value, ch
     const taken = Array.from({ length: (outs / perGroup) * ins }, (_, i) => of(x, i));
     const w = constantTensor(op.inputs[1]);
     if (w === null || [...given, ...taken].every((s) => s === 1)) continue;
-    const old = toNumbers(w);
-    const next = new Array<number>(old.length);
+    const old = w.data as Float32Array;
+    const next = new Float32Array(old.length);
     for (let o = 0; o < outs; o++)
       for (let i = 0; i < ins; i++) {
         const f = (given[o] as number) / (taken[Math.floor(o / perGroup) * ins + i] as number);
@@ -26,9 +26,9 @@ export function scaleProducts(graph: Graph, rewrite: Rewriter, of: (v: Value, ch
       }
     const bias = constantTensor(op.inputs[2] ?? null);
     rewrite.patch(op, reason, (edit) => {
-      const replace = (index: number, dims: readonly number[], values: readonly number[]): void => {
+      const replace = (index: number, dims: readonly number[], data: Float32Array): void => {
         const before = op.inputs[index] as Value;
-        edit.setInput(op, index, edit.constant(before.name, f32(dims, values)));
+        edit.setInput(op, index, edit.constant(before.name, { type: "f32", dims, data }));
         if (before.producer !== null) edit.eraseDead(before.producer);
       };
       replace(1, w.dims, next);
@@ -36,7 +36,7 @@ export function scaleProducts(graph: Graph, rewrite: Rewriter, of: (v: Value, ch
         replace(
           2,
           bias.dims,
-          Array.from(toNumbers(bias), (b, o) => b * (given[o] as number)),
+          (bias.data as Float32Array).map((b, o) => b * (given[o] as number)),
         );
     });
     changed++;

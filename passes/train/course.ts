@@ -80,7 +80,9 @@ export const courseOptions = {
   checkpoint: z
     .string()
     .default("training.ckpt")
-    .describe("file that training goes on from after it was interrupted, in the output folder; empty: none"),
+    .describe(
+      "file that training goes on from after it was interrupted, in the output folder; a plan's second statement has its own, with -2 in its name; empty: none",
+    ),
   checkpoint_every: natural.default(0).describe("steps between checkpoints; 0: every 30 seconds"),
 } as const;
 

@@ -3,7 +3,7 @@
  * renamed, so that what stands there is whole whenever the process dies.
  */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { fail, fromBytes, type Tensor, toBytes } from "../../core/index.js";
 import { writeFileAtomic } from "../files.js";
 
@@ -42,9 +42,15 @@ export function writeCheckpoint(path: string, c: Checkpoint): void {
   writeFileAtomic(path, Buffer.concat([body, createHash("sha256").update(body).digest()]));
 }
 
-/** @throws CecError CEC5006 for a file that is damaged */
+/** @throws CecError CEC5006 for a file that is damaged, or a folder */
 export function readCheckpoint(path: string): Checkpoint | null {
   if (!existsSync(path)) return null;
+  if (statSync(path).isDirectory())
+    fail("CEC5006", {
+      message: `${path} is a folder`,
+      why: "the checkpoint of the training is a file of this name",
+      help: "give another `checkpoint`",
+    });
   const bytes = readFileSync(path);
   const damaged = (why: string): never => fail("CEC5006", { message: `${path} is damaged`, why, help: "remove it to train from the start" });
   const body = bytes.subarray(0, Math.max(0, bytes.length - DIGEST));

@@ -124,7 +124,7 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
           (scaled ? `, loss scale ${scaleOf(session.states)}, ${skipped} skipped` : ""),
       );
     }
-    save(true);
+    if (from?.done !== true) save(true);
     const kept = s.keep === "best" && best !== null ? bestStates : copyOf(session.states);
     const trained = new Map([...kept].filter(([name]) => task.initial.has(name)));
     trained.delete(LOSS_SCALE);

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { importOnnx } from "../../../compiler/core/index.js";
@@ -72,6 +72,40 @@ it("killed at any moment, the same command goes on to the same bytes; threads an
   write(folder, "plan.cplan", plan(`${augmented}, workers: 0`));
   expect(build(folder, "alone").status).toBe(0);
   expect(readFileSync(join(folder, "alone/net.onnx")).equals(want)).toBe(true);
+});
+
+it("statements of one plan have a checkpoint each: killed in the second, the first is not trained again", async () => {
+  const folder = temporaryFolder();
+  const train = (more: string): string => `train { data: "shapes.train", batch: 32, steps: 24, rate: 0.02, checkpoint_every: 1${more} }`;
+  const two = (first: string, second: string): string => plan("").replace(/train \{ data: "shapes.train".*\}/, `${train(first)}\n  ${train(second)}`);
+  write(folder, "plan.cplan", two("", ""));
+  expect(build(folder, "whole").status).toBe(0);
+  const [first, second] = [join(folder, "cut/training.ckpt"), join(folder, "cut/training-2.ckpt")];
+  const cut = await interrupted(folder, ["build", "plan.cplan", "--out", "cut"], "SIGKILL", () => existsSync(second));
+  expect(cut.status).toBe(null);
+  const { mtimeMs } = statSync(first);
+  const r = build(folder, "cut");
+  expect(r.stderr).toBe("");
+  expect(statSync(first).mtimeMs).toBe(mtimeMs);
+  expect(readFileSync(join(folder, "cut/net.onnx")).equals(readFileSync(join(folder, "whole/net.onnx")))).toBe(true);
+  const faults = [
+    [
+      ', checkpoint: "a.ckpt"',
+      ', checkpoint: "./a.ckpt"',
+      "error[CEC2007]: the checkpoint of train has the name of the checkpoint of another train: ./a.ckpt",
+    ],
+    [', checkpoint: "net.onnx"', "", "error[CEC2007]: the checkpoint of train has the name of an output: net.onnx"],
+    [', checkpoint: "../../a.ckpt"', "", "error[CEC2006]: `checkpoint` of train is a file in the output folder"],
+  ] as const;
+  for (const [one, other, message] of faults) {
+    write(folder, "plan.cplan", two(one, other));
+    const checked = cec(folder, ["check", "plan.cplan"]);
+    expect(checked.status).toBe(1);
+    expect(checked.stderr).toContain(message);
+  }
+  write(folder, "out/training.ckpt/file", "");
+  write(folder, "plan.cplan", two("", ""));
+  expect(build(folder, "out").stderr).toContain("is a folder\n");
 });
 
 it("a checkpoint of other settings is not used, a damaged one is refused", () => {

@@ -1,5 +1,6 @@
 /** Runs training: steps of the native session on batches of a loader, measurements, checkpoints. */
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { LOSS_SCALE, statesOf } from "../../../passes/index.js";
 import {
@@ -19,7 +20,7 @@ import { contentKey, type Dataset } from "../data/index.js";
 import { nativeExecutor } from "../engine/native.js";
 import { evaluate } from "../evaluate.js";
 import { bindData } from "../feeds.js";
-import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
+import { type Checkpoint, findCheckpoint, keyOf, writeCheckpoint } from "./checkpoint.js";
 import { compileTraining } from "./compile.js";
 import { type DataSource, openLoader, openSource, stepsOf, type TrainingBatch } from "./loader.js";
 import { rateAt } from "./schedule.js";
@@ -63,9 +64,8 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
   const total = s.steps ?? s.epochs * perEpoch;
   const course: Course = { total, perEpoch, batch, every: s.evaluateEvery > 0 ? s.evaluateEvery : perEpoch };
   const path = s.checkpoint === "" ? null : resolve(o.out, s.checkpoint);
-  const key = await keyOf(task, data, validation);
-  const found = path === null ? null : readCheckpoint(path);
-  const from = found?.key === key ? found : null;
+  const parts = await partsOf(task, data, validation);
+  const from = path === null ? null : findCheckpoint(path, parts, task.warn);
   const { session, lowered } = await compileTraining(task.graph, from?.states ?? task.initial, {
     threads: o.threads,
     precision: s.precision,
@@ -87,7 +87,19 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
   const begin = step;
   const save = (done: boolean): void => {
     if (path !== null)
-      writeCheckpoint(path, { key, step, done, best, loss, firstLoss, skipped, underflow, states: session.states, bestStates } satisfies Checkpoint);
+      writeCheckpoint(path, {
+        key: keyOf(parts),
+        parts,
+        step,
+        done,
+        best,
+        loss,
+        firstLoss,
+        skipped,
+        underflow,
+        states: session.states,
+        bestStates,
+      } satisfies Checkpoint);
     saved = performance.now();
   };
   const stop = o.interruptible?.("training ends with a checkpoint of the last step");
@@ -104,7 +116,7 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
       if (Number.isNaN(firstLoss)) firstLoss = now;
       const overflowed = scaled && !Number.isFinite(norm) && scaleOf(session.states) >= LEAST_SCALE;
       if (!Number.isFinite(now) || (!Number.isFinite(norm) && !overflowed) || now > EXPLODED * Math.max(1, firstLoss))
-        await diverged(session, lowered, feeds, step, now, norm);
+        await diverged(session, lowered, feeds, step, now, norm, path !== null && existsSync(path));
       if (overflowed) skipped++;
       else if (scaled) underflow += share(out["gradient_underflow"]);
       loss = Number.isNaN(loss) ? now : 0.95 * loss + 0.05 * now;
@@ -144,13 +156,21 @@ const share = (t: Tensor | undefined): number => (t === undefined ? 0 : toNumber
 const copyOf = (states: ReadonlyMap<string, Tensor>): Map<string, Tensor> =>
   new Map([...states].map(([n, t]) => [n, { ...t, data: (t.data as Float32Array).slice() }]));
 
-/** Everything that the course depends on. */
-async function keyOf(task: TrainingTask, data: Dataset, validation: Dataset | null): Promise<string> {
-  const { checkpoint: _, checkpointEvery: __, workers: ___, recompute: ____, ...settings } = task.settings;
-  const h = createHash("sha256").update(hashGraph(task.graph, { names: true }));
-  for (const [name, t] of task.initial) h.update(name).update(toBytes(t));
-  const sets = await Promise.all([data, validation].map(async (d) => (d === null ? null : [d.name, d.shapes, await contentKey(d)])));
-  return h.update(JSON.stringify([settings, sets])).digest("hex");
+/** Everything that the course depends on, in the plan's terms. */
+async function partsOf(task: TrainingTask, data: Dataset, validation: Dataset | null): Promise<Record<string, string>> {
+  const { checkpoint: _, checkpointEvery: __, workers: ___, recompute: ____, data: _____, validate: ______, ...settings } = task.settings;
+  const weights = createHash("sha256");
+  for (const [name, t] of task.initial) weights.update(name).update(toBytes(t));
+  const contents = async (d: Dataset | null): Promise<string> => JSON.stringify(d && [d.name, d.shapes, await contentKey(d)]);
+  return {
+    "model, loss or optimizer": hashGraph(task.graph, { names: true }),
+    "weights at the start": weights.digest("hex"),
+    data: await contents(data),
+    validate: await contents(validation),
+    ...Object.fromEntries(
+      Object.entries(settings).map(([k, v]) => [k.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`), JSON.stringify(v) ?? "not given"]),
+    ),
+  };
 }
 
 /** Inputs of the model itself. */
@@ -224,6 +244,7 @@ async function diverged(
   step: number,
   loss: number,
   norm: number,
+  saved: boolean,
 ): Promise<never> {
   const first = Number.isFinite(loss) && Number.isFinite(norm) ? null : await session.firstNonFinite(feeds);
   const what = Number.isFinite(loss)
@@ -234,7 +255,7 @@ async function diverged(
   throw fail("CEC4017", {
     message: `training diverged at step ${step + 1}: ${what}`,
     ...(first === null ? {} : { why: `the first tensor that is not finite is "${first}"${givenBy(lowered, first)}` }),
-    help: "use a smaller `rate`, a `warmup` or `clip_norm`; the checkpoint before is kept",
+    help: `use a smaller \`rate\`, a \`warmup\` or \`clip_norm\`${saved ? "; the last checkpoint is kept" : ""}`,
     ...(first === null ? {} : { at: { tensor: first } }),
   });
 }

@@ -84,8 +84,7 @@ it("statements of one plan have a checkpoint each: killed in the second, the fir
   const cut = await interrupted(folder, ["build", "plan.cplan", "--out", "cut"], "SIGKILL", () => existsSync(second));
   expect(cut.status).toBe(null);
   const { mtimeMs } = statSync(first);
-  const r = build(folder, "cut");
-  expect(r.stderr).toBe("");
+  expect(build(folder, "cut").stderr).not.toContain("CEC5007");
   expect(statSync(first).mtimeMs).toBe(mtimeMs);
   expect(readFileSync(join(folder, "cut/net.onnx")).equals(readFileSync(join(folder, "whole/net.onnx")))).toBe(true);
   const faults = [
@@ -108,14 +107,25 @@ it("statements of one plan have a checkpoint each: killed in the second, the fir
   expect(build(folder, "out").stderr).toContain("is a folder\n");
 });
 
-it("a checkpoint of other settings is not used, a damaged one is refused", () => {
+it("a checkpoint of other settings is kept aside and found again, a damaged one is refused", () => {
   const folder = project("epochs: 1, rate: 0.1");
-  expect(build(folder, "a").status).toBe(0);
+  const checkpoints = (): string[] => filesIn(join(folder, "a")).filter((f) => f.endsWith(".ckpt"));
+  expect(build(folder, "a").stderr).not.toContain("CEC5007");
+  const first = readFileSync(join(folder, "a/net.onnx"));
   write(folder, "plan.cplan", plan("epochs: 1, rate: 0.05"));
   expect(build(folder, "b").status).toBe(0);
-  const want = readFileSync(join(folder, "b/net.onnx"));
-  expect(build(folder, "a").status).toBe(0);
-  expect(readFileSync(join(folder, "a/net.onnx")).equals(want)).toBe(true);
+  const other = build(folder, "a");
+  expect(other.status).toBe(0);
+  expect(other.stderr).toMatch(
+    /warning\[CEC5007\]: the checkpoint training\.ckpt \(step 16\) is of another training: it is kept as training\.[0-9a-f]{8}\.ckpt, and training starts anew; other are rate \(0\.1 there, 0\.05 here\)/,
+  );
+  expect(readFileSync(join(folder, "a/net.onnx")).equals(readFileSync(join(folder, "b/net.onnx")))).toBe(true);
+  expect(checkpoints()).toHaveLength(2);
+  write(folder, "plan.cplan", plan("epochs: 1, rate: 0.1"));
+  const back = build(folder, "a");
+  expect(back.stderr).toMatch(/and training goes on from training\.[0-9a-f]{8}\.ckpt; other are rate/);
+  expect(readFileSync(join(folder, "a/net.onnx")).equals(first)).toBe(true);
+  expect(checkpoints()).toHaveLength(2);
   const path = join(folder, "a/training.ckpt");
   const bytes = readFileSync(path);
   bytes[bytes.length >> 1]! ^= 1;
@@ -131,6 +141,8 @@ it("stops with the step and the tensor where the loss is no number any more", ()
   expect(r.status).toBe(1);
   expect(r.stderr).toMatch(/error\[CEC4017\]: training diverged at step \d+/);
   expect(r.stderr).toMatch(/the first tensor that is not finite is "[^"]+", (given by [\w.]+( "[^"]+")?|an input or a state of the step)/);
+  // There was none yet.
+  expect(r.stderr).not.toContain("checkpoint");
 });
 
 it("names data that is not there", () => {

@@ -59,6 +59,7 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
   if (data.size === 0) fail("CEC5002", { message: `data set ${data.name} is empty` });
   checkData(task.graph, data);
   const validation = s.validate === undefined ? null : await openSource(o.source(s.validate));
+  if (validation !== null) checkValidation(task.graph, validation);
   const batch = Math.min(s.batch, data.size);
   const perEpoch = stepsOf(data.size, batch);
   const total = s.steps ?? s.epochs * perEpoch;
@@ -185,13 +186,26 @@ function dataInputs(graph: Graph): readonly { readonly name: string; readonly el
 
 function checkData(graph: Graph, data: Dataset): void {
   const names = Object.keys(data.shapes);
-  const inputs = dataInputs(graph).filter((i) => i.name !== "labels" || names.includes("labels"));
   if (!data.hasLabels && graph.inputs.some((v) => v.name === "labels") && !names.includes("labels"))
     fail("CEC5003", {
       message: `data set ${data.name} has no labels`,
       help: "cross-entropy needs class labels; `loss: mse` needs an array named `target`",
     });
-  for (const { name } of inputs) {
+  checkArrays(graph, data, (name) => name !== "labels" || names.includes("labels"));
+}
+
+/** Before the first step, not at the first measurement. */
+function checkValidation(graph: Graph, data: Dataset): void {
+  if (data.size === 0) fail("CEC5002", { message: `data set ${data.name}, of \`validate\`, is empty` });
+  if (!data.hasLabels)
+    fail("CEC5003", { message: `data set ${data.name} has no labels to measure top1 with`, help: "name one with labels, or leave `validate` out" });
+  checkArrays(graph, data, (name) => name !== "labels" && name !== "target");
+}
+
+/** Each input of these names has an array of its shape. */
+function checkArrays(graph: Graph, data: Dataset, wanted: (name: string) => boolean): void {
+  const names = Object.keys(data.shapes);
+  for (const { name } of dataInputs(graph).filter((i) => wanted(i.name))) {
     const shape = data.shapes[name] ?? (names.length === 1 && names[0] === "" ? data.shapes[""] : undefined);
     const type = graph.value(name)?.type;
     const want = type?.kind === "tensor" ? (type.shape ?? []).slice(1) : [];

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { importOnnx } from "../../../compiler/core/index.js";
-import { cec, filesIn, interrupted, temporaryFolder, write } from "../support.js";
+import { cec, filesIn, interrupted, samples, temporaryFolder, write } from "../support.js";
 
 const plan = (train: string): string => `
 data shapes {
@@ -152,6 +152,27 @@ it("names data that is not there", () => {
   expect(r.status).toBe(1);
   expect(r.stderr).toContain("error[CEC2012]: there is no data set `shapes.trian`");
   expect(r.stderr).toContain("shapes.train");
+});
+
+it("a `validate` set that does not fit is told before the first step", () => {
+  const folder = temporaryFolder();
+  write(folder, "plain.npy", samples(8));
+  write(folder, "empty.npy", samples(0));
+  const sets = `  wide: generated { shape: [1, 8, 8], count: 8, seed: 3 }
+  plain: npy { path: "plain.npy" }
+  empty: npy { path: "empty.npy" }
+}`;
+  for (const [set, message] of [
+    ["shapes.wide", 'error[CEC5005]: data set shapes.wide does not fit input "image"'],
+    ["shapes.empty", "error[CEC5002]: data set shapes.empty, of `validate`, is empty"],
+    ["shapes.plain", "error[CEC5003]: data set shapes.plain has no labels to measure top1 with"],
+  ] as const) {
+    write(folder, "plan.cplan", plan(`epochs: 1, checkpoint_every: 1, validate: "${set}"`).replace("\n}", `\n${sets}`));
+    const r = build(folder, "out");
+    expect(r.status).toBe(1);
+    expect(r.stderr).toContain(message);
+    expect(existsSync(join(folder, "out/training.ckpt"))).toBe(false);
+  }
 });
 
 it("stops where it gets no better, and keeps the best weights", () => {

@@ -80,8 +80,11 @@ function settledOptions(plan: CheckedPlan, s: CheckedPlan["steps"][number], chec
   return timed && s.name === "quantize" && mode === "int8" && placement === undefined ? { ...s.options, placement: "measured" } : s.options;
 }
 
+/** Of each step, where it trains. */
+const checkpointsOf = (plan: CheckedPlan) => checkpointNames(plan.steps, (s) => passOf(s.name, s.plugin));
+
 export function planCalls(plan: CheckedPlan): PassCall[] {
-  const checkpoints = checkpointNames(plan.steps, (s) => passOf(s.name, s.plugin));
+  const checkpoints = checkpointsOf(plan);
   return [first, ...stepCalls(plan.steps.map((s, i) => ({ ...s, options: settledOptions(plan, s, checkpoints[i] ?? null) })))];
 }
 
@@ -149,7 +152,8 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
     const models = staged.filter((s) => s.kind !== "cir");
     const after = models[0] === undefined ? onnxBytes(graph) : folderBytes(models[0].folder);
 
-    const proof = await prove({ file, plan, source, reference, graph, engine, staged, options, warnings });
+    const trained = checkpointsOf(plan).some((c) => c !== null);
+    const proof = await prove({ file, plan, source, reference, graph, engine, trained, staged, options, warnings });
     const measured = {
       graph,
       size: { before: source.bytes, after },

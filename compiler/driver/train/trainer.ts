@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { LOSS_SCALE, statesOf } from "../../../passes/index.js";
+import { LOSS_SCALE, LOSS_SCALES, statesOf } from "../../../passes/index.js";
 import {
   type Dim,
   fail,
@@ -39,8 +39,6 @@ export interface TrainerOptions {
 const CHECKPOINT_MS = 30_000;
 /** A loss that many times the first one's is beyond any use. */
 const EXPLODED = 1000;
-/** A loss scale that backed off below this has met gradients that overflow at any. */
-const LEAST_SCALE = 2 ** -24;
 
 /** The trainer on the native engine. */
 export const createTrainer = (options: TrainerOptions): Trainer => ({ train: (task) => run(task, options) });
@@ -115,7 +113,7 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
       const now = toNumbers(out["loss"] as Tensor)[0] as number;
       const norm = toNumbers(out["gradient_norm"] as Tensor)[0] as number;
       if (Number.isNaN(firstLoss)) firstLoss = now;
-      const overflowed = scaled && !Number.isFinite(norm) && scaleOf(session.states) >= LEAST_SCALE;
+      const overflowed = scaled && !Number.isFinite(norm) && scaleOf(session.states) >= LOSS_SCALES[0];
       if (!Number.isFinite(now) || (!Number.isFinite(norm) && !overflowed) || now > EXPLODED * Math.max(1, firstLoss))
         await diverged(session, lowered, feeds, step, now, norm, path !== null && existsSync(path));
       if (overflowed) skipped++;

@@ -208,6 +208,25 @@ it("in f16: skips what overflows, tells, and goes on to the same bytes after it 
   expect(readFileSync(join(folder, "cut/net.onnx")).equals(readFileSync(join(folder, "whole/net.onnx")))).toBe(true);
 });
 
+it("says where most of training was lost in f16, and refuses a loss scale without end", () => {
+  const folder = project("steps: 8, precision: f16, loss_scale: 1099511627776");
+  const r = build(folder, "out");
+  expect(r.status).toBe(0);
+  expect(r.stderr).toContain("warning[CEC4022]: 8 of 8 steps were skipped because gradients overflowed in f16: give a smaller `loss_scale`");
+  write(folder, "plan.cplan", plan("steps: 8, precision: f16, loss_scale: 1e30"));
+  expect(cec(folder, ["check", "plan.cplan"]).stderr).toContain("error[CEC2006]");
+});
+
+it("a training that ends below its source is told as that", () => {
+  const folder = project("epochs: 4, rate: 0.1");
+  expect(build(folder, "good").stderr).not.toContain("CEC7009");
+  write(folder, "plan.cplan", plan("steps: 6, rate: 2, schedule: constant").replace("source model net", 'source onnx "good/net.onnx"'));
+  const r = build(folder, "worse");
+  expect(r.status, r.stderr).toBe(0);
+  expect(r.stderr).toMatch(/warning\[CEC7009\]: training ended below its source: top1 on shapes\.test is [\d.]+ %, the source's [\d.]+ %/);
+  expect(r.stderr).not.toContain("recipe");
+});
+
 it("Ctrl-C leaves a checkpoint of the last step, and the same command goes on", async () => {
   const folder = project('epochs: 8, rate: 0.1, checkpoint_every: 1000000, validate: "shapes.test", evaluate_every: 1000000');
   expect(build(folder, "whole").status).toBe(0);

@@ -29,8 +29,8 @@ export const optimizerOptions = {
   clip_norm: z.number().positive().optional().describe("largest norm of all gradients together; longer ones are scaled down"),
 } as const;
 
-/** A loss scale stays within these: beyond, f32 has no room for the scaled loss and its gradients. */
-export const LOSS_SCALES = [2 ** -24, 2 ** 40] as const;
+/** A loss scale stays within these: below, gradients that overflow do so at any; above, the scaled loss itself comes near the end of f32. */
+export const LOSS_SCALES = [2 ** -24, 2 ** 64] as const;
 /** Steps since the loss scale last changed. */
 export const GOOD_STEPS = "loss_scale.good_steps";
 

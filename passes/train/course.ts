@@ -64,7 +64,7 @@ export const courseOptions = {
     .min(LOSS_SCALES[0])
     .max(LOSS_SCALES[1])
     .default(65536)
-    .describe("f16: factor of the loss at the start, 2^-24 to 2^40; halved where a gradient overflows, and that step is skipped"),
+    .describe("f16: factor of the loss at the start, 2^-24 to 2^64; halved where a gradient overflows, and that step is skipped"),
   augment: z
     .object({
       crop: natural.default(0).describe("pixels of zero padding out of which a window is cut at random"),

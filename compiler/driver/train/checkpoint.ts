@@ -17,7 +17,8 @@ export interface Checkpoint {
   /** Steps done. */
   readonly step: number;
   readonly done: boolean;
-  readonly best: { readonly step: number; readonly top1: number; readonly since: number } | null;
+  /** The best measurement, how many were made since, and the latest. */
+  readonly best: { readonly step: number; readonly top1: number; readonly since: number; readonly latest: number } | null;
   readonly loss: number;
   readonly firstLoss: number;
   /** Steps skipped, and the sum of shares of gradients that became 0, over the others. */

@@ -124,7 +124,7 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
         const top1 = await measure();
         const better = best === null || top1 > best.top1;
         if (better) bestStates = copyOf(session.states);
-        best = better || best === null ? { step, top1, since: 0 } : { ...best, since: best.since + 1 };
+        best = better || best === null ? { step, top1, since: 0, latest: top1 } : { ...best, since: best.since + 1, latest: top1 };
         stopped = s.patience > 0 && best.since >= s.patience;
         if (s.checkpointEvery === 0) save(false);
       }
@@ -140,7 +140,9 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
     const trained = new Map([...kept].filter(([name]) => task.initial.has(name)));
     trained.delete(LOSS_SCALE);
     const scaling = scaled ? { scale: scaleOf(session.states), skipped, underflow: underflow / Math.max(1, step - skipped) } : null;
-    return { states: trained, steps: step, loss, top1: best?.top1 ?? null, bestStep: best?.step ?? step, scaling };
+    const measured =
+      s.keep === "best" || best === null ? { top1: best?.top1 ?? null, bestStep: best?.step ?? step } : { top1: best.latest, bestStep: step };
+    return { states: trained, steps: step, loss, ...measured, scaling };
   } finally {
     stop?.done();
     await loader.close();

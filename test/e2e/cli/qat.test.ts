@@ -107,4 +107,5 @@ it("faults of the options are told in the plan's terms", () => {
   const r = cec(folder, ["build", "plan.cplan", "--out", "out"]);
   expect(r.status).toBe(1);
   expect(r.stderr).toContain("error[CEC4006]");
+  expect(r.stderr).toContain("help: add `calibrate DATA` to the plan; only");
 });

@@ -145,6 +145,14 @@ it("stops with the step and the tensor where the loss is no number any more", ()
   expect(r.stderr).not.toContain("checkpoint");
 });
 
+it("says where `frozen` or `parameters` leave nothing to train", () => {
+  const folder = project('epochs: 1, frozen: ["*"]');
+  const message = (): string => build(folder, "out").stderr;
+  expect(message()).toContain("error[CEC4014]: every parameter is frozen");
+  write(folder, "plan.cplan", plan("epochs: 1").replace("train {", "quantize dynamic\n  train {"));
+  expect(cec(folder, ["check", "plan.cplan"]).stderr).toMatch(/train cannot stand after quantize(?:.|\n)*help: put train before quantize/);
+});
+
 it("names data that is not there", () => {
   const folder = temporaryFolder();
   write(folder, "plan.cplan", plan("epochs: 1").replace('"shapes.train"', '"shapes.trian"'));
@@ -184,6 +192,12 @@ it("stops where it gets no better, and keeps the best weights", () => {
   // The first measurement is the best; two more are no better.
   expect(report.passes.find((p: { name: string }) => p.name === "train").statistics.steps).toBe(9);
   expect(report.decisions.find((d: { pass: string }) => d.pass === "train").reason).toMatch(/^9 steps, loss .* at step 3$/);
+  // The last weights are reported by their own measurement, which went down from the best one.
+  write(folder, "plan.cplan", plan('steps: 12, rate: 1, schedule: constant, validate: "shapes.test", evaluate_every: 2, keep: last'));
+  expect(build(folder, "last").status).toBe(0);
+  const last = JSON.parse(readFileSync(join(folder, "last/report.json"), "utf8"));
+  const { top1 } = last.evaluations[0].engines.native.after.values;
+  expect(last.decisions.find((d: { pass: string }) => d.pass === "train").reason).toContain(`top1 ${top1.toFixed(2)} % at step 12`);
 });
 
 it("in f16: skips what overflows, tells, and goes on to the same bytes after it was killed", async () => {

@@ -9,6 +9,7 @@ import { emits } from "./emit/index.js";
 import { layers } from "./layers/index.js";
 import { metrics } from "./metrics.js";
 import { targets } from "./targets.js";
+import { checkpointFaults } from "./train/checkpoint-names.js";
 
 export const declarations: Declarations = {
   passes,
@@ -70,10 +71,10 @@ export const stepCalls = (steps: CheckedPlan["steps"]): PassCall[] =>
     ...(span === commandLine ? {} : { statement: { name, span, ...(spans === undefined ? {} : { options: spans }) } }),
   }));
 
-/** Statements whose passes do not follow on each other, and options without effect. What an IR file holds is not known before it is read. */
+/** Statements whose passes do not follow on each other, options without effect, and checkpoints in each other's place. What an IR file holds is not known before it is read. */
 function passFaults(plan: CheckedPlan): readonly Diagnostic[] {
   const calls = stepCalls(plan.steps);
-  const ignored = ignoredOptions(calls);
+  const ignored = [...ignoredOptions(calls), ...checkpointFaults(plan, (s) => passOf(s.name, s.plugin))];
   if (plan.source.kind === "file" && plan.source.format !== "onnx") return ignored;
   try {
     checkLevels("float", flatten(calls));

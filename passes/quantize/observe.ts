@@ -38,7 +38,7 @@ export const observe = definePass({
     if (executor === null || calibration === null) {
       return fail("CEC4006", {
         message: "quantization of activations needs calibration data",
-        help: "add `calibrate DATA` to the plan, or use `quantize dynamic` / `quantize weights`",
+        help: "add `calibrate DATA` to the plan; only `quantize dynamic` and `quantize weights` do without",
       });
     }
     let done = 0;

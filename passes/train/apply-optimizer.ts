@@ -29,6 +29,8 @@ export const optimizerOptions = {
   clip_norm: z.number().positive().optional().describe("largest norm of all gradients together; longer ones are scaled down"),
 } as const;
 
+/** A loss scale stays within these: below, gradients that overflow do so at any; above, the scaled loss itself comes near the end of f32. */
+export const LOSS_SCALES = [2 ** -24, 2 ** 64] as const;
 /** Steps since the loss scale last changed. */
 export const GOOD_STEPS = "loss_scale.good_steps";
 
@@ -88,7 +90,7 @@ export const applyOptimizer = definePass({
         // NaN equals nothing.
         const fits = v("equal", [finite, scalar(1)]);
         const grows = v("greater_or_equal", [more, scalar(options.scale_growth)]);
-        const kept = v("where", [grows, v("mul", [lossScale, scalar(2)]), lossScale]);
+        const kept = v("where", [grows, v("min", [v("mul", [lossScale, scalar(2)]), scalar(LOSS_SCALES[1])]), lossScale]);
         edit.addOutput(nextName(LOSS_SCALE), v("where", [fits, kept, v("mul", [lossScale, scalar(0.5)])]));
         edit.addOutput(nextName(GOOD_STEPS), v("where", [v("and", [fits, v("not", [grows])]), more, scalar(0)]));
         count("states", 2);

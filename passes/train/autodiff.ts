@@ -66,9 +66,8 @@ export const autodiff = definePass({
       if (!stays && (options.batch_norm === "batch" || num(op, "training_mode", 0) === 1))
         rewrite.patch(op, "statistics of the batch", (edit) => expandBatchNorm(graph, edit, op));
     }
-    const parameters = parametersOf(graph, options.parameters)
-      .map((op) => op.outputs[0] as Value)
-      .filter((v) => !frozen.has(v));
+    const candidates = parametersOf(graph, options.parameters).map((op) => op.outputs[0] as Value);
+    const parameters = candidates.filter((v) => !frozen.has(v));
     const active = activeValues(graph, parameters, loss);
     const gradients = new Map<Value, Value>();
     const forward = [...graph.ops];
@@ -97,7 +96,15 @@ export const autodiff = definePass({
     const reached = parameters.filter((p) => gradients.has(p));
     for (const p of parameters) if (!gradients.has(p)) decide(p.producer as Op, "left alone", "the loss does not depend on it");
     if (reached.length === 0)
-      fail("CEC4014", { message: `no parameter reaches the loss "${options.loss}"`, help: "give the model weights, or `parameters` that name them" });
+      fail("CEC4014", {
+        message: parameters.length === 0 && candidates.length > 0 ? "every parameter is frozen" : `no parameter reaches the loss "${options.loss}"`,
+        help:
+          parameters.length < candidates.length
+            ? "let `frozen` match fewer names: `cec inspect` lists the model's tensors"
+            : options.parameters === undefined
+              ? "give the model weights"
+              : "let `parameters` name weights that the first output depends on: `cec inspect` lists the model's tensors",
+      });
     rewrite.patch(null, "gradients of the parameters", (edit) => {
       for (const p of reached) edit.addOutput(gradientName(p.name), gradients.get(p) as Value);
     });

@@ -11,11 +11,12 @@ import {
   type PassContext,
   type PassDefinition,
   runPipeline,
+  type Scaling,
   type Tensor,
   type TrainingOutcome,
   type Value,
 } from "../../compiler/core/index.js";
-import { applyOptimizer, initialStates, optimizerOptions } from "./apply-optimizer.js";
+import { applyOptimizer, initialStates, LOSS_SCALES, optimizerOptions } from "./apply-optimizer.js";
 import { autodiff, LOSS_SCALE } from "./autodiff.js";
 import { unrollRecurrent } from "./unroll-recurrent.js";
 
@@ -60,9 +61,10 @@ export const courseOptions = {
     ),
   loss_scale: z
     .number()
-    .positive()
+    .min(LOSS_SCALES[0])
+    .max(LOSS_SCALES[1])
     .default(65536)
-    .describe("f16: factor of the loss at the start; halved where a gradient overflows, and that step is skipped"),
+    .describe("f16: factor of the loss at the start, 2^-24 to 2^64; halved where a gradient overflows, and that step is skipped"),
   augment: z
     .object({
       crop: natural.default(0).describe("pixels of zero padding out of which a window is cut at random"),
@@ -80,7 +82,9 @@ export const courseOptions = {
   checkpoint: z
     .string()
     .default("training.ckpt")
-    .describe("file that training goes on from after it was interrupted, in the output folder; empty: none"),
+    .describe(
+      "file that training goes on from after it was interrupted, in the output folder; a plan's second statement has its own, with -2 in its name; empty: none",
+    ),
   checkpoint_every: natural.default(0).describe("steps between checkpoints; 0: every 30 seconds"),
 } as const;
 
@@ -130,7 +134,7 @@ export async function runCourse(
   if (o.precision === "f16") initial.set(LOSS_SCALE, fromNumbers("f32", [], [o.loss_scale]));
   const given = Object.keys(optimizer).flatMap((k) => (o[k as keyof CourseOptions] === undefined ? [] : [[k, o[k as keyof CourseOptions]]]));
   await runPipeline(graph, [callOf(applyOptimizer, { kind: o.optimizer, ...Object.fromEntries(given) })]);
-  return trainer.train({
+  const outcome = await trainer.train({
     graph,
     initial,
     output,
@@ -161,6 +165,24 @@ export async function runCourse(
     warn,
     signal,
   });
+  if (outcome.scaling !== null) warnOfScaling(outcome.steps, outcome.scaling, warn);
+  return outcome;
+}
+
+/** Share of steps, or of gradients, that may get lost before it is said. */
+const MUCH_LOST = 0.5;
+
+function warnOfScaling(steps: number, s: Scaling, warn: PassContext<unknown, string>["warn"]): void {
+  if (s.skipped > MUCH_LOST * steps)
+    warn(
+      "CEC4022",
+      `${s.skipped} of ${steps} steps were skipped because gradients overflowed in f16: give a smaller \`loss_scale\`, or \`precision: f32\``,
+    );
+  if (s.underflow > MUCH_LOST)
+    warn(
+      "CEC4022",
+      `${percent(s.underflow)} of gradients became 0 in f16: give a larger \`loss_scale\` or a smaller \`scale_growth\`, or \`precision: f32\``,
+    );
 }
 
 /** What a course came to, for the decision log. */
@@ -172,8 +194,11 @@ export const describeOutcome = (o: TrainingOutcome): string =>
     ...(o.scaling === null ? [] : [describeScaling(o.scaling)]),
   ].join(", ");
 
-const describeScaling = (s: NonNullable<TrainingOutcome["scaling"]>): string =>
-  `loss scale ${s.scale} at the end, ${s.skipped} step${s.skipped === 1 ? "" : "s"} skipped, ${(100 * s.underflow).toPrecision(2)} % of gradients became 0 in f16`;
+/** Two digits, without an exponent where that is short. */
+const percent = (share: number): string => `${Number((100 * share).toPrecision(2))} %`;
+
+const describeScaling = (s: Scaling): string =>
+  `loss scale ${s.scale} at the end, ${s.skipped} step${s.skipped === 1 ? "" : "s"} skipped, ${percent(s.underflow)} of gradients became 0 in f16`;
 
 /** A copy of the model with other values of constants; names that it does not hold are left out. */
 export function withConstants(graph: Graph, states: ReadonlyMap<string, Tensor>): Graph {

@@ -105,7 +105,10 @@ function magnitudes(w: Tensor, axis: number | null): number[] {
 
 const keyOf = (op: Op): string => op.outputs[0]?.name ?? op.name;
 
-/** Specs with what training made of the parameters: by op, those that changed. `states` by name; weights that are not among them are the graph's. */
+/**
+ * Specs with what training made of the parameters: by op, those that changed. `states` by name; weights and steps that are not among them (frozen, or on the way to
+ * an output without a loss) are the graph's.
+ */
 export function trainedSpecs(graph: Graph, edges: FakeEdges, states: ReadonlyMap<string, Tensor>): Map<Op, Json> {
   const plan = specsOf(graph);
   const activations = activationsOf(graph, plan);
@@ -115,7 +118,7 @@ export function trainedSpecs(graph: Graph, edges: FakeEdges, states: ReadonlyMap
   const renewed = new Map<Activation, Pick<FixedSpec, "scale" | "zeroPoint">>();
   for (const a of activations.all) {
     const e = edges.activations.get(a.root.name);
-    if (e?.kind === "learned") renewed.set(a, { scale: stepOf(e.step), zeroPoint: a.spec.zeroPoint });
+    if (e?.kind === "learned" && states.has(e.step.name)) renewed.set(a, { scale: stepOf(e.step), zeroPoint: a.spec.zeroPoint });
     if (e?.kind !== "observed") continue;
     const range = { low: values(e.low)[0] as number, high: values(e.high)[0] as number };
     const p = paramsOf(range, a.spec.type, a.spec.type === "i8" ? "symmetric" : "asymmetric", a.spec.bits);
@@ -129,7 +132,7 @@ export function trainedSpecs(graph: Graph, edges: FakeEdges, states: ReadonlyMap
   const weights = (l: Layer): FixedSpec => {
     const e = edges.layers.get(l.key);
     if (e === undefined) return l.spec;
-    if (e.kind === "learned") return { ...l.spec, scale: stepOf(e.step) };
+    if (e.kind === "learned") return states.has(e.step.name) ? { ...l.spec, scale: stepOf(e.step) } : l.spec;
     const now = states.get((l.op.inputs[1] as Value).name) ?? l.weights;
     return { ...l.spec, scale: magnitudes(now, l.spec.axis).map((m, c) => Math.max(Math.fround(m * (l.share[c] as number)), l.floor[c] as number)) };
   };

@@ -15,7 +15,7 @@ import { unrollRecurrent } from "./unroll-recurrent.js";
 import { untieVectors } from "./untie-vectors.js";
 
 export { addLoss } from "./add-loss.js";
-export { applyOptimizer, initialStates, optimizerOptions, statesOf } from "./apply-optimizer.js";
+export { applyOptimizer, initialStates, LOSS_SCALES, optimizerOptions, statesOf } from "./apply-optimizer.js";
 export { autodiff, gradientName, LOSS_SCALE, nextName } from "./autodiff.js";
 export { distill } from "./distill.js";
 export { distillLoss } from "./distill-loss.js";

@@ -58,7 +58,7 @@ export function checkLevels(start: Level, steps: readonly PassStep[]): Level {
     const wanted = takes(pass);
     if (!wanted.includes(level)) {
       const [name, before] = [stepName(step), giver === undefined ? "the source" : stepName(giver)];
-      const givers = [...new Set(steps.filter((s) => s.pass.to !== "same" && wanted.includes(s.pass.to)).map(stepName))];
+      const givers = [...new Set(steps.filter((s) => s.pass.to !== "same" && wanted.includes(s.pass.to)).map(stepName))].filter((s) => s !== name);
       fail("CEC4004", {
         message: `pass ${name} cannot stand after ${before}`,
         why: `${name} takes graphs of level ${wanted.join(" or ")}, and ${before} gives level ${level}`,

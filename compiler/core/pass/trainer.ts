@@ -74,6 +74,7 @@ export interface TrainingOutcome {
   readonly loss: number;
   /** Of the kept weights, in percent; `null` without `validate`. */
   readonly top1: number | null;
+  /** The step that the kept weights are of. */
   readonly bestStep: number;
   /** What loss scaling came to; `null` without. */
   readonly scaling: Scaling | null;

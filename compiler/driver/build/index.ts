@@ -25,6 +25,7 @@ import { modelCost } from "../inspect.js";
 import { passOf, stepCalls } from "../language.js";
 import { type LoadedModel, onnxBytes } from "../model.js";
 import { optionsOf, type Search, searchInt8 } from "../search.js";
+import { checkpointNames } from "../train/checkpoint-names.js";
 import { createTrainer } from "../train/trainer.js";
 import { version } from "../version.js";
 import { disappointments, prove } from "./proof.js";
@@ -69,17 +70,23 @@ export interface BuildResult {
 /** Every build starts from a cleaned graph: shapes known, constants folded. */
 const first: PassCall = { pass: passTable.get("canonicalize") as PassCall["pass"], options: {} };
 
-/** A plan that requires a latency of our engine lets measured times decide what runs on INT8, unless it says otherwise. */
-function settledOptions(plan: CheckedPlan, s: CheckedPlan["steps"][number]): Readonly<Record<string, unknown>> {
+/**
+ * A plan that requires a latency of our engine lets measured times decide what runs on INT8, unless it says otherwise. Statements that train have a checkpoint each.
+ */
+function settledOptions(plan: CheckedPlan, s: CheckedPlan["steps"][number], checkpoint: string | null): Readonly<Record<string, unknown>> {
+  if (checkpoint !== null) return { ...s.options, checkpoint };
   const timed = plan.requires.some((r) => r.kind === "latency" && r.engine === "native");
   const { mode = "int8", placement } = s.options;
   return timed && s.name === "quantize" && mode === "int8" && placement === undefined ? { ...s.options, placement: "measured" } : s.options;
 }
 
-export const planCalls = (plan: CheckedPlan): PassCall[] => [
-  first,
-  ...stepCalls(plan.steps.map((s) => ({ ...s, options: settledOptions(plan, s) }))),
-];
+/** Of each step, where it trains. */
+const checkpointsOf = (plan: CheckedPlan) => checkpointNames(plan.steps, (s) => passOf(s.name, s.plugin));
+
+export function planCalls(plan: CheckedPlan): PassCall[] {
+  const checkpoints = checkpointsOf(plan);
+  return [first, ...stepCalls(plan.steps.map((s, i) => ({ ...s, options: settledOptions(plan, s, checkpoints[i] ?? null) })))];
+}
 
 export async function build(file: CheckedFile, plan: CheckedPlan, options: BuildOptions): Promise<BuildResult> {
   const started = performance.now();
@@ -145,7 +152,8 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
     const models = staged.filter((s) => s.kind !== "cir");
     const after = models[0] === undefined ? onnxBytes(graph) : folderBytes(models[0].folder);
 
-    const proof = await prove({ file, plan, source, reference, graph, engine, staged, options, warnings });
+    const trained = checkpointsOf(plan).some((c) => c !== null);
+    const proof = await prove({ file, plan, source, reference, graph, engine, trained, staged, options, warnings });
     const measured = {
       graph,
       size: { before: source.bytes, after },

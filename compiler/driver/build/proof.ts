@@ -37,6 +37,8 @@ export interface ProofInput {
   readonly reference: Graph;
   readonly graph: Graph;
   readonly engine: ChosenEngine;
+  /** A statement of the plan trains: other predictions than the source's are what it is for. */
+  readonly trained: boolean;
   readonly staged: readonly { readonly kind: string; readonly open?: Emitted["open"] }[];
   readonly options: BuildOptions;
   readonly warnings: Diagnostic[];
@@ -145,7 +147,7 @@ export async function prove(p: ProofInput): Promise<{ evaluations: ReportEvaluat
   const ort = await run("ort");
   (native ?? ort)?.forEach(({ pair }, i) => {
     const { bound, metrics } = sets[i] as (typeof sets)[number];
-    warnOfLoss(warnings, metrics, pair, bound.data.name);
+    warnOfLoss(p, metrics, pair, bound.data.name);
   });
   const evaluations = sets.map(({ bound, metrics }, i): ReportEvaluation => {
     const [n, o] = [native?.[i], ort?.[i]];
@@ -166,20 +168,28 @@ const MANY_FLIPS = 0.1;
 const LEAST_SAMPLES = 16;
 
 /** Accuracy is never lost without a word: many changed predictions are a warning, once a data set. */
-function warnOfLoss(warnings: Diagnostic[], metrics: readonly Metric[], { before, after }: BeforeAfter<Evaluated>, data: string): void {
+function warnOfLoss({ warnings, trained }: ProofInput, metrics: readonly Metric[], { before, after }: BeforeAfter<Evaluated>, data: string): void {
   const flips = after.values.flips;
   if (flips == null || after.samples < LEAST_SAMPLES || flips / after.samples <= MANY_FLIPS) return;
   if (!metrics.some((m) => m === "top1" || m === "agreement" || m === "flips")) return;
   // Changed for the better, as training does.
   const [was, is] = [before.values.top1, after.values.top1];
-  if (was != null && is != null && is >= was) return;
+  const known = was != null && is != null;
+  if (known ? is >= was : trained) return;
   warnings.push(
-    diagnostic("CEC7009", {
-      severity: "warning",
-      message: `${flips} of ${after.samples} predictions on ${data} differ from the source's`,
-      why: "what was done to the model changes more than rounding should",
-      help: "cec analyze SOURCE RESULT --data … names the layers and what to change; recipe: accurate, more calibration samples or keep: [...] are the first things to try",
-    }),
+    trained && known
+      ? diagnostic("CEC7009", {
+          severity: "warning",
+          message: `training ended below its source: top1 on ${data} is ${is.toFixed(2)} %, the source's ${was.toFixed(2)} %`,
+          why: `${flips} of ${after.samples} predictions changed, more for the worse than for the better`,
+          help: "train longer or with a smaller `rate`, on data like that of the evaluation; `validate` keeps the best weights",
+        })
+      : diagnostic("CEC7009", {
+          severity: "warning",
+          message: `${flips} of ${after.samples} predictions on ${data} differ from the source's`,
+          why: "what was done to the model changes more than rounding should",
+          help: "cec analyze SOURCE RESULT --data … names the layers and what to change; recipe: accurate, more calibration samples or keep: [...] are the first things to try",
+        }),
   );
 }
 

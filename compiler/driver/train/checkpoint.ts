@@ -3,18 +3,22 @@
  * renamed, so that what stands there is whole whenever the process dies.
  */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, statSync } from "node:fs";
+import { basename } from "node:path";
 import { fail, fromBytes, type Tensor, toBytes } from "../../core/index.js";
 import { writeFileAtomic } from "../files.js";
 
 /** All that going on with training needs. */
 export interface Checkpoint {
-  /** Hash of everything that the course of training depends on. */
+  /** Hash of `parts`. */
   readonly key: string;
+  /** Everything that the course of training depends on, by names of the plan; long things as hashes. */
+  readonly parts: Readonly<Record<string, string>>;
   /** Steps done. */
   readonly step: number;
   readonly done: boolean;
-  readonly best: { readonly step: number; readonly top1: number; readonly since: number } | null;
+  /** The best measurement, how many were made since, and the latest. */
+  readonly best: { readonly step: number; readonly top1: number; readonly since: number; readonly latest: number } | null;
   readonly loss: number;
   readonly firstLoss: number;
   /** Steps skipped, and the sum of shares of gradients that became 0, over the others. */
@@ -23,6 +27,47 @@ export interface Checkpoint {
   readonly states: ReadonlyMap<string, Tensor>;
   /** States at the best measurement. */
   readonly bestStates: ReadonlyMap<string, Tensor>;
+}
+
+export const keyOf = (parts: Checkpoint["parts"]): string => createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+
+/** Where the checkpoint of another training is kept: `training.ckpt` as `training.1f2e3d4c.ckpt`. */
+const asideOf = (path: string, key: string): string => path.replace(/(\.\w+)?$/, (end) => `.${key.slice(0, 8)}${end}`);
+
+/** Values longer than this are not shown. */
+const SHOWN = 40;
+
+/** Names of what is not the same, with both values where they are short. */
+function differences(then: Checkpoint["parts"], now: Checkpoint["parts"]): string {
+  const names = [...new Set([...Object.keys(then), ...Object.keys(now)])].filter((n) => then[n] !== now[n]);
+  const shown = (v: string | undefined): string => v ?? "not given";
+  return names
+    .map((n) => ([then[n], now[n]].some((v) => (v ?? "").length > SHOWN) ? n : `${n} (${shown(then[n])} there, ${shown(now[n])} here)`))
+    .join(", ");
+}
+
+/**
+ * The checkpoint to go on from, or `null`. One of another training (other settings, model or data) is not lost: it is kept aside by its key, and found there when
+ * what it depends on is back.
+ * @throws CecError as `readCheckpoint`
+ */
+export function findCheckpoint(path: string, parts: Checkpoint["parts"], warn: (code: string, message: string) => void): Checkpoint | null {
+  const found = readCheckpoint(path);
+  const key = keyOf(parts);
+  if (found?.key === key) return found;
+  const own = asideOf(path, key);
+  const goesOn = existsSync(own);
+  if (found !== null) {
+    const kept = asideOf(path, found.key);
+    renameSync(path, kept);
+    warn(
+      "CEC5007",
+      `the checkpoint ${basename(path)} (step ${found.step}) is of another training: it is kept as ${basename(kept)}, and training ${goesOn ? `goes on from ${basename(own)}` : "starts anew"}; other are ${differences(found.parts, parts)}`,
+    );
+  }
+  if (!goesOn) return null;
+  renameSync(own, path);
+  return readCheckpoint(path);
 }
 
 const MAGIC = "CECT";
@@ -42,9 +87,15 @@ export function writeCheckpoint(path: string, c: Checkpoint): void {
   writeFileAtomic(path, Buffer.concat([body, createHash("sha256").update(body).digest()]));
 }
 
-/** @throws CecError CEC5006 for a file that is damaged */
+/** @throws CecError CEC5006 for a file that is damaged, or a folder */
 export function readCheckpoint(path: string): Checkpoint | null {
   if (!existsSync(path)) return null;
+  if (statSync(path).isDirectory())
+    fail("CEC5006", {
+      message: `${path} is a folder`,
+      why: "the checkpoint of the training is a file of this name",
+      help: "give another `checkpoint`",
+    });
   const bytes = readFileSync(path);
   const damaged = (why: string): never => fail("CEC5006", { message: `${path} is damaged`, why, help: "remove it to train from the start" });
   const body = bytes.subarray(0, Math.max(0, bytes.length - DIGEST));
@@ -66,5 +117,6 @@ export function readCheckpoint(path: string): Checkpoint | null {
     groups[group].set(name, fromBytes(type, dims, new Uint8Array(body.subarray(at, at + n))));
     at += n;
   }
-  return { ...facts, ...groups };
+  // Checkpoints of earlier builds have no parts.
+  return { ...facts, parts: facts.parts ?? {}, ...groups };
 }

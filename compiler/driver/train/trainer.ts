@@ -1,7 +1,8 @@
 /** Runs training: steps of the native session on batches of a loader, measurements, checkpoints. */
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { LOSS_SCALE, statesOf } from "../../../passes/index.js";
+import { LOSS_SCALE, LOSS_SCALES, statesOf } from "../../../passes/index.js";
 import {
   type Dim,
   fail,
@@ -19,7 +20,7 @@ import { contentKey, type Dataset } from "../data/index.js";
 import { nativeExecutor } from "../engine/native.js";
 import { evaluate } from "../evaluate.js";
 import { bindData } from "../feeds.js";
-import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
+import { type Checkpoint, findCheckpoint, keyOf, writeCheckpoint } from "./checkpoint.js";
 import { compileTraining } from "./compile.js";
 import { type DataSource, openLoader, openSource, stepsOf, type TrainingBatch } from "./loader.js";
 import { rateAt } from "./schedule.js";
@@ -38,8 +39,6 @@ export interface TrainerOptions {
 const CHECKPOINT_MS = 30_000;
 /** A loss that many times the first one's is beyond any use. */
 const EXPLODED = 1000;
-/** A loss scale that backed off below this has met gradients that overflow at any. */
-const LEAST_SCALE = 2 ** -24;
 
 /** The trainer on the native engine. */
 export const createTrainer = (options: TrainerOptions): Trainer => ({ train: (task) => run(task, options) });
@@ -58,14 +57,14 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
   if (data.size === 0) fail("CEC5002", { message: `data set ${data.name} is empty` });
   checkData(task.graph, data);
   const validation = s.validate === undefined ? null : await openSource(o.source(s.validate));
+  if (validation !== null) checkValidation(task.graph, validation);
   const batch = Math.min(s.batch, data.size);
   const perEpoch = stepsOf(data.size, batch);
   const total = s.steps ?? s.epochs * perEpoch;
   const course: Course = { total, perEpoch, batch, every: s.evaluateEvery > 0 ? s.evaluateEvery : perEpoch };
   const path = s.checkpoint === "" ? null : resolve(o.out, s.checkpoint);
-  const key = await keyOf(task, data, validation);
-  const found = path === null ? null : readCheckpoint(path);
-  const from = found?.key === key ? found : null;
+  const parts = await partsOf(task, data, validation);
+  const from = path === null ? null : findCheckpoint(path, parts, task.warn);
   const { session, lowered } = await compileTraining(task.graph, from?.states ?? task.initial, {
     threads: o.threads,
     precision: s.precision,
@@ -87,7 +86,19 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
   const begin = step;
   const save = (done: boolean): void => {
     if (path !== null)
-      writeCheckpoint(path, { key, step, done, best, loss, firstLoss, skipped, underflow, states: session.states, bestStates } satisfies Checkpoint);
+      writeCheckpoint(path, {
+        key: keyOf(parts),
+        parts,
+        step,
+        done,
+        best,
+        loss,
+        firstLoss,
+        skipped,
+        underflow,
+        states: session.states,
+        bestStates,
+      } satisfies Checkpoint);
     saved = performance.now();
   };
   const stop = o.interruptible?.("training ends with a checkpoint of the last step");
@@ -102,9 +113,9 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
       const now = toNumbers(out["loss"] as Tensor)[0] as number;
       const norm = toNumbers(out["gradient_norm"] as Tensor)[0] as number;
       if (Number.isNaN(firstLoss)) firstLoss = now;
-      const overflowed = scaled && !Number.isFinite(norm) && scaleOf(session.states) >= LEAST_SCALE;
+      const overflowed = scaled && !Number.isFinite(norm) && scaleOf(session.states) >= LOSS_SCALES[0];
       if (!Number.isFinite(now) || (!Number.isFinite(norm) && !overflowed) || now > EXPLODED * Math.max(1, firstLoss))
-        await diverged(session, lowered, feeds, step, now, norm);
+        await diverged(session, lowered, feeds, step, now, norm, path !== null && existsSync(path));
       if (overflowed) skipped++;
       else if (scaled) underflow += share(out["gradient_underflow"]);
       loss = Number.isNaN(loss) ? now : 0.95 * loss + 0.05 * now;
@@ -113,7 +124,7 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
         const top1 = await measure();
         const better = best === null || top1 > best.top1;
         if (better) bestStates = copyOf(session.states);
-        best = better || best === null ? { step, top1, since: 0 } : { ...best, since: best.since + 1 };
+        best = better || best === null ? { step, top1, since: 0, latest: top1 } : { ...best, since: best.since + 1, latest: top1 };
         stopped = s.patience > 0 && best.since >= s.patience;
         if (s.checkpointEvery === 0) save(false);
       }
@@ -124,12 +135,14 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
           (scaled ? `, loss scale ${scaleOf(session.states)}, ${skipped} skipped` : ""),
       );
     }
-    save(true);
+    if (from?.done !== true) save(true);
     const kept = s.keep === "best" && best !== null ? bestStates : copyOf(session.states);
     const trained = new Map([...kept].filter(([name]) => task.initial.has(name)));
     trained.delete(LOSS_SCALE);
     const scaling = scaled ? { scale: scaleOf(session.states), skipped, underflow: underflow / Math.max(1, step - skipped) } : null;
-    return { states: trained, steps: step, loss, top1: best?.top1 ?? null, bestStep: best?.step ?? step, scaling };
+    const measured =
+      s.keep === "best" || best === null ? { top1: best?.top1 ?? null, bestStep: best?.step ?? step } : { top1: best.latest, bestStep: step };
+    return { states: trained, steps: step, loss, ...measured, scaling };
   } finally {
     stop?.done();
     await loader.close();
@@ -144,13 +157,21 @@ const share = (t: Tensor | undefined): number => (t === undefined ? 0 : toNumber
 const copyOf = (states: ReadonlyMap<string, Tensor>): Map<string, Tensor> =>
   new Map([...states].map(([n, t]) => [n, { ...t, data: (t.data as Float32Array).slice() }]));
 
-/** Everything that the course depends on. */
-async function keyOf(task: TrainingTask, data: Dataset, validation: Dataset | null): Promise<string> {
-  const { checkpoint: _, checkpointEvery: __, workers: ___, recompute: ____, ...settings } = task.settings;
-  const h = createHash("sha256").update(hashGraph(task.graph, { names: true }));
-  for (const [name, t] of task.initial) h.update(name).update(toBytes(t));
-  const sets = await Promise.all([data, validation].map(async (d) => (d === null ? null : [d.name, d.shapes, await contentKey(d)])));
-  return h.update(JSON.stringify([settings, sets])).digest("hex");
+/** Everything that the course depends on, in the plan's terms. */
+async function partsOf(task: TrainingTask, data: Dataset, validation: Dataset | null): Promise<Record<string, string>> {
+  const { checkpoint: _, checkpointEvery: __, workers: ___, recompute: ____, data: _____, validate: ______, ...settings } = task.settings;
+  const weights = createHash("sha256");
+  for (const [name, t] of task.initial) weights.update(name).update(toBytes(t));
+  const contents = async (d: Dataset | null): Promise<string> => JSON.stringify(d && [d.name, d.shapes, await contentKey(d)]);
+  return {
+    "model, loss or optimizer": hashGraph(task.graph, { names: true }),
+    "weights at the start": weights.digest("hex"),
+    data: await contents(data),
+    validate: await contents(validation),
+    ...Object.fromEntries(
+      Object.entries(settings).map(([k, v]) => [k.replace(/[A-Z]/g, (c) => `_${c.toLowerCase()}`), JSON.stringify(v) ?? "not given"]),
+    ),
+  };
 }
 
 /** Inputs of the model itself. */
@@ -165,13 +186,26 @@ function dataInputs(graph: Graph): readonly { readonly name: string; readonly el
 
 function checkData(graph: Graph, data: Dataset): void {
   const names = Object.keys(data.shapes);
-  const inputs = dataInputs(graph).filter((i) => i.name !== "labels" || names.includes("labels"));
   if (!data.hasLabels && graph.inputs.some((v) => v.name === "labels") && !names.includes("labels"))
     fail("CEC5003", {
       message: `data set ${data.name} has no labels`,
       help: "cross-entropy needs class labels; `loss: mse` needs an array named `target`",
     });
-  for (const { name } of inputs) {
+  checkArrays(graph, data, (name) => name !== "labels" || names.includes("labels"));
+}
+
+/** Before the first step, not at the first measurement. */
+function checkValidation(graph: Graph, data: Dataset): void {
+  if (data.size === 0) fail("CEC5002", { message: `data set ${data.name}, of \`validate\`, is empty` });
+  if (!data.hasLabels)
+    fail("CEC5003", { message: `data set ${data.name} has no labels to measure top1 with`, help: "name one with labels, or leave `validate` out" });
+  checkArrays(graph, data, (name) => name !== "labels" && name !== "target");
+}
+
+/** Each input of these names has an array of its shape. */
+function checkArrays(graph: Graph, data: Dataset, wanted: (name: string) => boolean): void {
+  const names = Object.keys(data.shapes);
+  for (const { name } of dataInputs(graph).filter((i) => wanted(i.name))) {
     const shape = data.shapes[name] ?? (names.length === 1 && names[0] === "" ? data.shapes[""] : undefined);
     const type = graph.value(name)?.type;
     const want = type?.kind === "tensor" ? (type.shape ?? []).slice(1) : [];
@@ -224,6 +258,7 @@ async function diverged(
   step: number,
   loss: number,
   norm: number,
+  saved: boolean,
 ): Promise<never> {
   const first = Number.isFinite(loss) && Number.isFinite(norm) ? null : await session.firstNonFinite(feeds);
   const what = Number.isFinite(loss)
@@ -234,7 +269,7 @@ async function diverged(
   throw fail("CEC4017", {
     message: `training diverged at step ${step + 1}: ${what}`,
     ...(first === null ? {} : { why: `the first tensor that is not finite is "${first}"${givenBy(lowered, first)}` }),
-    help: "use a smaller `rate`, a `warmup` or `clip_norm`; the checkpoint before is kept",
+    help: `use a smaller \`rate\`, a \`warmup\` or \`clip_norm\`${saved ? "; the last checkpoint is kept" : ""}`,
     ...(first === null ? {} : { at: { tensor: first } }),
   });
 }

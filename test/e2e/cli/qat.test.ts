@@ -79,6 +79,26 @@ it("killed while it trains, the same command goes on to the same bytes, on any n
   expect(readFileSync(join(folder, "cut/net.onnx")).equals(readFileSync(join(folder, "whole/net.onnx")))).toBe(true);
 });
 
+it("what the loss does not reach, frozen weights and another head, keeps its calibrated steps", () => {
+  const folder = temporaryFolder();
+  const short = 'data: "shapes.train", batch: 32, steps: 4, rate: 0.01';
+  const net = (quantization: string): string =>
+    plan(quantization)
+      .replace("epochs: 8", "steps: 16")
+      .replace("conv2d(16, kernel: 3, pad: 1, bias: false)", 'conv2d(16, kernel: 3, pad: 1, bias: false, name: "second")');
+  const learned = (out: string): number => {
+    const { report } = built(folder, out);
+    return report.passes.find((p: { name: string }) => p.name === "train-int8").statistics.parameters;
+  };
+  write(folder, "plan.cplan", net(`qat int8 { ${short} }`));
+  const all = learned("all");
+  write(folder, "plan.cplan", net(`qat int8 { ${short}, frozen: ["second*"] }`));
+  expect(learned("frozen")).toBeLessThan(all);
+  const head = "  output logits = x |> global_avg_pool |> flatten |> linear(10)\n";
+  write(folder, "plan.cplan", net(`qat int8 { ${short} }`).replace(head, `${head}  output other = x |> global_avg_pool |> flatten |> linear(3)\n`));
+  expect(learned("heads")).toBe(all);
+});
+
 it("faults of the options are told in the plan's terms", () => {
   const folder = temporaryFolder();
   write(folder, "plan.cplan", plan('qat int8 { data: "shapes.train", weight_bits: 9 }'));
@@ -87,4 +107,5 @@ it("faults of the options are told in the plan's terms", () => {
   const r = cec(folder, ["build", "plan.cplan", "--out", "out"]);
   expect(r.status).toBe(1);
   expect(r.stderr).toContain("error[CEC4006]");
+  expect(r.stderr).toContain("help: add `calibrate DATA` to the plan; only");
 });

@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { importOnnx } from "../../../compiler/core/index.js";
-import { cec, filesIn, interrupted, temporaryFolder, write } from "../support.js";
+import { cec, filesIn, interrupted, samples, temporaryFolder, write } from "../support.js";
 
 const plan = (train: string): string => `
 data shapes {
@@ -74,14 +74,58 @@ it("killed at any moment, the same command goes on to the same bytes; threads an
   expect(readFileSync(join(folder, "alone/net.onnx")).equals(want)).toBe(true);
 });
 
-it("a checkpoint of other settings is not used, a damaged one is refused", () => {
+it("statements of one plan have a checkpoint each: killed in the second, the first is not trained again", async () => {
+  const folder = temporaryFolder();
+  const train = (more: string): string => `train { data: "shapes.train", batch: 32, steps: 24, rate: 0.02, checkpoint_every: 1${more} }`;
+  const two = (first: string, second: string): string => plan("").replace(/train \{ data: "shapes.train".*\}/, `${train(first)}\n  ${train(second)}`);
+  write(folder, "plan.cplan", two("", ""));
+  expect(build(folder, "whole").status).toBe(0);
+  const [first, second] = [join(folder, "cut/training.ckpt"), join(folder, "cut/training-2.ckpt")];
+  const cut = await interrupted(folder, ["build", "plan.cplan", "--out", "cut"], "SIGKILL", () => existsSync(second));
+  expect(cut.status).toBe(null);
+  const { mtimeMs } = statSync(first);
+  expect(build(folder, "cut").stderr).not.toContain("CEC5007");
+  expect(statSync(first).mtimeMs).toBe(mtimeMs);
+  expect(readFileSync(join(folder, "cut/net.onnx")).equals(readFileSync(join(folder, "whole/net.onnx")))).toBe(true);
+  const faults = [
+    [
+      ', checkpoint: "a.ckpt"',
+      ', checkpoint: "./a.ckpt"',
+      "error[CEC2007]: the checkpoint of train has the name of the checkpoint of another train: ./a.ckpt",
+    ],
+    [', checkpoint: "net.onnx"', "", "error[CEC2007]: the checkpoint of train has the name of an output: net.onnx"],
+    [', checkpoint: "../../a.ckpt"', "", "error[CEC2006]: `checkpoint` of train is a file in the output folder"],
+  ] as const;
+  for (const [one, other, message] of faults) {
+    write(folder, "plan.cplan", two(one, other));
+    const checked = cec(folder, ["check", "plan.cplan"]);
+    expect(checked.status).toBe(1);
+    expect(checked.stderr).toContain(message);
+  }
+  write(folder, "out/training.ckpt/file", "");
+  write(folder, "plan.cplan", two("", ""));
+  expect(build(folder, "out").stderr).toContain("is a folder\n");
+});
+
+it("a checkpoint of other settings is kept aside and found again, a damaged one is refused", () => {
   const folder = project("epochs: 1, rate: 0.1");
-  expect(build(folder, "a").status).toBe(0);
+  const checkpoints = (): string[] => filesIn(join(folder, "a")).filter((f) => f.endsWith(".ckpt"));
+  expect(build(folder, "a").stderr).not.toContain("CEC5007");
+  const first = readFileSync(join(folder, "a/net.onnx"));
   write(folder, "plan.cplan", plan("epochs: 1, rate: 0.05"));
   expect(build(folder, "b").status).toBe(0);
-  const want = readFileSync(join(folder, "b/net.onnx"));
-  expect(build(folder, "a").status).toBe(0);
-  expect(readFileSync(join(folder, "a/net.onnx")).equals(want)).toBe(true);
+  const other = build(folder, "a");
+  expect(other.status).toBe(0);
+  expect(other.stderr).toMatch(
+    /warning\[CEC5007\]: the checkpoint training\.ckpt \(step 16\) is of another training: it is kept as training\.[0-9a-f]{8}\.ckpt, and training starts anew; other are rate \(0\.1 there, 0\.05 here\)/,
+  );
+  expect(readFileSync(join(folder, "a/net.onnx")).equals(readFileSync(join(folder, "b/net.onnx")))).toBe(true);
+  expect(checkpoints()).toHaveLength(2);
+  write(folder, "plan.cplan", plan("epochs: 1, rate: 0.1"));
+  const back = build(folder, "a");
+  expect(back.stderr).toMatch(/and training goes on from training\.[0-9a-f]{8}\.ckpt; other are rate/);
+  expect(readFileSync(join(folder, "a/net.onnx")).equals(first)).toBe(true);
+  expect(checkpoints()).toHaveLength(2);
   const path = join(folder, "a/training.ckpt");
   const bytes = readFileSync(path);
   bytes[bytes.length >> 1]! ^= 1;
@@ -97,6 +141,16 @@ it("stops with the step and the tensor where the loss is no number any more", ()
   expect(r.status).toBe(1);
   expect(r.stderr).toMatch(/error\[CEC4017\]: training diverged at step \d+/);
   expect(r.stderr).toMatch(/the first tensor that is not finite is "[^"]+", (given by [\w.]+( "[^"]+")?|an input or a state of the step)/);
+  // There was none yet.
+  expect(r.stderr).not.toContain("checkpoint");
+});
+
+it("says where `frozen` or `parameters` leave nothing to train", () => {
+  const folder = project('epochs: 1, frozen: ["*"]');
+  const message = (): string => build(folder, "out").stderr;
+  expect(message()).toContain("error[CEC4014]: every parameter is frozen");
+  write(folder, "plan.cplan", plan("epochs: 1").replace("train {", "quantize dynamic\n  train {"));
+  expect(cec(folder, ["check", "plan.cplan"]).stderr).toMatch(/train cannot stand after quantize(?:.|\n)*help: put train before quantize/);
 });
 
 it("names data that is not there", () => {
@@ -108,6 +162,27 @@ it("names data that is not there", () => {
   expect(r.stderr).toContain("shapes.train");
 });
 
+it("a `validate` set that does not fit is told before the first step", () => {
+  const folder = temporaryFolder();
+  write(folder, "plain.npy", samples(8));
+  write(folder, "empty.npy", samples(0));
+  const sets = `  wide: generated { shape: [1, 8, 8], count: 8, seed: 3 }
+  plain: npy { path: "plain.npy" }
+  empty: npy { path: "empty.npy" }
+}`;
+  for (const [set, message] of [
+    ["shapes.wide", 'error[CEC5005]: data set shapes.wide does not fit input "image"'],
+    ["shapes.empty", "error[CEC5002]: data set shapes.empty, of `validate`, is empty"],
+    ["shapes.plain", "error[CEC5003]: data set shapes.plain has no labels to measure top1 with"],
+  ] as const) {
+    write(folder, "plan.cplan", plan(`epochs: 1, checkpoint_every: 1, validate: "${set}"`).replace("\n}", `\n${sets}`));
+    const r = build(folder, "out");
+    expect(r.status).toBe(1);
+    expect(r.stderr).toContain(message);
+    expect(existsSync(join(folder, "out/training.ckpt"))).toBe(false);
+  }
+});
+
 it("stops where it gets no better, and keeps the best weights", () => {
   const folder = project(
     'epochs: 50, rate: 1e-12, batch_norm: frozen, optimizer: adamw, weight_decay: 0.01, validate: "shapes.test", evaluate_every: 3, patience: 2',
@@ -117,6 +192,12 @@ it("stops where it gets no better, and keeps the best weights", () => {
   // The first measurement is the best; two more are no better.
   expect(report.passes.find((p: { name: string }) => p.name === "train").statistics.steps).toBe(9);
   expect(report.decisions.find((d: { pass: string }) => d.pass === "train").reason).toMatch(/^9 steps, loss .* at step 3$/);
+  // The last weights are reported by their own measurement, which went down from the best one.
+  write(folder, "plan.cplan", plan('steps: 12, rate: 1, schedule: constant, validate: "shapes.test", evaluate_every: 2, keep: last'));
+  expect(build(folder, "last").status).toBe(0);
+  const last = JSON.parse(readFileSync(join(folder, "last/report.json"), "utf8"));
+  const { top1 } = last.evaluations[0].engines.native.after.values;
+  expect(last.decisions.find((d: { pass: string }) => d.pass === "train").reason).toContain(`top1 ${top1.toFixed(2)} % at step 12`);
 });
 
 it("in f16: skips what overflows, tells, and goes on to the same bytes after it was killed", async () => {
@@ -139,6 +220,25 @@ it("in f16: skips what overflows, tells, and goes on to the same bytes after it 
   expect(cut.status).toBe(null);
   expect(build(folder, "cut").status).toBe(0);
   expect(readFileSync(join(folder, "cut/net.onnx")).equals(readFileSync(join(folder, "whole/net.onnx")))).toBe(true);
+});
+
+it("says where most of training was lost in f16, and refuses a loss scale without end", () => {
+  const folder = project("steps: 8, precision: f16, loss_scale: 1099511627776");
+  const r = build(folder, "out");
+  expect(r.status).toBe(0);
+  expect(r.stderr).toContain("warning[CEC4022]: 8 of 8 steps were skipped because gradients overflowed in f16: give a smaller `loss_scale`");
+  write(folder, "plan.cplan", plan("steps: 8, precision: f16, loss_scale: 1e30"));
+  expect(cec(folder, ["check", "plan.cplan"]).stderr).toContain("error[CEC2006]");
+});
+
+it("a training that ends below its source is told as that", () => {
+  const folder = project("epochs: 4, rate: 0.1");
+  expect(build(folder, "good").stderr).not.toContain("CEC7009");
+  write(folder, "plan.cplan", plan("steps: 6, rate: 2, schedule: constant").replace("source model net", 'source onnx "good/net.onnx"'));
+  const r = build(folder, "worse");
+  expect(r.status, r.stderr).toBe(0);
+  expect(r.stderr).toMatch(/warning\[CEC7009\]: training ended below its source: top1 on shapes\.test is [\d.]+ %, the source's [\d.]+ %/);
+  expect(r.stderr).not.toContain("recipe");
 });
 
 it("Ctrl-C leaves a checkpoint of the last step, and the same command goes on", async () => {

@@ -62,6 +62,10 @@ export const codes4 = {
     title: "Batch normalization stays in float",
     text: "Quantization-aware training trains the graph that inference will run, where batch normalization is part of the convolution before it. One that stands elsewhere cannot be folded: it stays in float, with its running statistics unless `batch_norm: batch` is given.",
   },
+  CEC4022: {
+    title: "Most of training was lost in f16",
+    text: "More than half of the steps were skipped because gradients overflowed, or more than half of the gradients became 0. The model is trained by what was left: change `loss_scale`, or train with `precision: f32`.",
+  },
   CEC4030: {
     title: "Pass changed nothing",
     text: "The plan calls a pass that found nothing to do. The message says what it looks for; often another pass must stand before it: `fold_batch_norm` and `fuse` make the forms that `equalize`, `absorb_bias` and `smooth_quant` read.",

@@ -14,4 +14,8 @@ export const codes5 = {
     title: "Checkpoint cannot be used",
     text: "The file that training would go on from is damaged, or no checkpoint. Remove it to train from the start.",
   },
+  CEC5007: {
+    title: "Checkpoint is of another training",
+    text: "The settings, the model or the data are not those that the checkpoint was written with; the message names what differs. It is kept under another name, and training starts anew: when what differs is as it was, the same command goes on from the kept file. Remove it when it is not wanted any more.",
+  },
 } as const satisfies Record<string, CodeText>;

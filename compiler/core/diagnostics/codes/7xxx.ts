@@ -30,6 +30,6 @@ export const codes7 = {
   },
   CEC7009: {
     title: "Many predictions changed",
-    text: "More than a tenth of the predictions on evaluation data differ from the source's. A `require` line (`top1 drop`, `agreement`) makes such a build fail; without one it is a warning.",
+    text: "More than a tenth of the predictions on evaluation data differ from the source's. A `require` line (`top1 drop`, `agreement`) makes such a build fail; without one it is a warning. Where the plan trains, other predictions are what it is for: the warning then says that top1 fell below the source's.",
   },
 } as const satisfies Record<string, CodeText>;

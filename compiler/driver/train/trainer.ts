@@ -21,6 +21,7 @@ import { evaluate } from "../evaluate.js";
 import { bindData } from "../feeds.js";
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from "./checkpoint.js";
 import { compileTraining } from "./compile.js";
+import { indexLimits } from "./indices.js";
 import { type DataSource, openLoader, openSource, stepsOf, type TrainingBatch } from "./loader.js";
 import { rateAt } from "./schedule.js";
 
@@ -72,7 +73,12 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
     recompute: s.recompute,
     batch,
   });
-  const loader = await openLoader({ source, batch, seed: s.seed, augment: s.augment }, data, s.workers, from?.step ?? 0);
+  const loader = await openLoader(
+    { source, batch, seed: s.seed, augment: s.augment, limits: indexLimits(task.graph) },
+    data,
+    s.workers,
+    from?.step ?? 0,
+  );
   const measure = async (): Promise<number> => top1Of(task, session.states, validation as Dataset, o.threads);
   const inputs = dataInputs(task.graph);
   let best = from?.best ?? null;

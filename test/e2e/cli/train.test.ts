@@ -99,6 +99,20 @@ it("stops with the step and the tensor where the loss is no number any more", ()
   expect(r.stderr).toMatch(/the first tensor that is not finite is "[^"]+", (given by [\w.]+( "[^"]+")?|an input or a state of the step)/);
 });
 
+it("says what does nothing in training, and which label no class has", () => {
+  const folder = temporaryFolder();
+  write(folder, "plan.cplan", plan("steps: 2").replace("flatten |>", "flatten |> dropout(0.3) |>"));
+  const r = build(folder, "out");
+  expect(r.status).toBe(0);
+  expect(r.stderr).toContain("warning[CEC4033]: `train` trains without the dropout of the model (1 op)");
+  write(folder, "plan.cplan", plan("epochs: 1").replace("linear(10)", "linear(5)"));
+  const few = build(folder, "few");
+  expect(few.status).toBe(1);
+  expect(few.stderr).toMatch(
+    /error\[CEC5003\]: sample \d+ of data set shapes.train has the label [5-9]\n = why: the model has 5 classes: labels are whole numbers from 0 to 4/,
+  );
+});
+
 it("names data that is not there", () => {
   const folder = temporaryFolder();
   write(folder, "plan.cplan", plan("epochs: 1").replace('"shapes.train"', '"shapes.trian"'));

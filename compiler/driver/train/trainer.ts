@@ -182,12 +182,18 @@ function checkData(graph: Graph, data: Dataset): void {
     const type = graph.value(name)?.type;
     const want = type?.kind === "tensor" ? (type.shape ?? []).slice(1) : [];
     const fits = (d: Dim, i: number): boolean => typeof d !== "number" || d === shape?.[i];
-    if (shape === undefined || want.length !== shape.length || !want.every(fits))
+    if (shape !== undefined && want.length === shape.length && want.every(fits)) continue;
+    if (name === "target" && !names.includes(name))
       fail("CEC5005", {
-        message: `data set ${data.name} does not fit input "${name}"`,
-        why: `the input takes samples of [${want.join(", ")}], the data has ${names.map((n) => `${n || "one array"} [${data.shapes[n]?.join(", ")}]`).join("; ")}`,
-        help: "check resize, crop and layout in the data block",
+        message: `data set ${data.name} has no array "target"`,
+        why: `\`loss: mse\` compares with one of [${want.join(", ")}] a sample`,
+        help: data.hasLabels ? "leave `loss` out: labels train with cross-entropy" : "put it into the .npz file, beside the inputs",
       });
+    fail("CEC5005", {
+      message: `data set ${data.name} does not fit input "${name}"`,
+      why: `the input takes samples of [${want.join(", ")}], the data has ${names.map((n) => `${n || "one array"} [${data.shapes[n]?.join(", ")}]`).join("; ")}`,
+      help: "check resize, crop and layout in the data block",
+    });
   }
 }
 

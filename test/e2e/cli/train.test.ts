@@ -106,6 +106,10 @@ it("says what does nothing in training, and which label no class has", () => {
   expect(r.status).toBe(0);
   expect(r.stderr).toContain("warning[CEC4033]: `train` trains without the dropout of the model (1 op)");
   write(folder, "plan.cplan", plan("epochs: 1").replace("linear(10)", "linear(5)"));
+  write(folder, "mse.cplan", plan("epochs: 1, loss: mse"));
+  expect(cec(folder, ["build", "mse.cplan"]).stderr).toContain(
+    'error[CEC5005]: data set shapes.train has no array "target"\n = why: `loss: mse` compares with one of [10] a sample\n = help: leave `loss` out',
+  );
   const few = build(folder, "few");
   expect(few.status).toBe(1);
   expect(few.stderr).toMatch(
@@ -190,6 +194,10 @@ it("gives the same bytes where activations are made again, and goes on from a ch
   const r = build(folder, "small");
   expect(r.status).toBe(1);
   expect(r.stderr).toMatch(/error\[CEC4018\]: a training step of 32 samples does not fit into 0.01 MiB\n = why: the least is [\d.]+ MiB/);
+  // What it says is enough.
+  const least = /the least is ([\d.]+) MiB/.exec(r.stderr)?.[1];
+  write(folder, "plan.cplan", plan(`epochs: 2, rate: 0.1, recompute: { budget: ${least} }`));
+  expect(build(folder, "least").status).toBe(0);
 });
 
 it("shows the memory of a training step from a plan and from a model, without running it", () => {

@@ -229,6 +229,22 @@ function givenBy(graph: Graph, tensor: string): string {
   return `, given by ${op.kind}${op.name === "" ? "" : ` "${op.name}"`}${place}`;
 }
 
+/** Activations of the model in a training graph: what the ops before the loss make of the batch. */
+function activationsOf(graph: Graph): string[] {
+  const states = new Set(statesOf(graph).map((s) => s.input));
+  const ofBatch = new Set<unknown>(graph.inputs.filter((v) => !states.has(v.name)));
+  const names: string[] = [];
+  for (const op of graph.ops) {
+    if (op.kind !== "constant" && op.name === "loss") break;
+    if (!op.inputs.some((v) => ofBatch.has(v))) continue;
+    for (const v of op.outputs) {
+      ofBatch.add(v);
+      names.push(v.name);
+    }
+  }
+  return names;
+}
+
 async function diverged(
   session: Awaited<ReturnType<typeof compileTraining>>["session"],
   lowered: Graph,
@@ -238,6 +254,13 @@ async function diverged(
   norm: number,
 ): Promise<never> {
   const first = Number.isFinite(loss) && Number.isFinite(norm) ? null : await session.firstNonFinite(feeds);
+  const most = first === null ? await session.greatest(feeds, activationsOf(lowered)) : null;
+  const why =
+    first !== null
+      ? `the first tensor that is not finite is "${first}"${givenBy(lowered, first)}`
+      : most === null
+        ? null
+        : `the greatest values are now in "${most.name}", up to ${Number(most.magnitude.toPrecision(2))}${givenBy(lowered, most.name)}`;
   const what = Number.isFinite(loss)
     ? Number.isFinite(norm)
       ? `the loss grew to ${loss.toPrecision(3)}`
@@ -245,7 +268,7 @@ async function diverged(
     : `the loss is ${loss}`;
   throw fail("CEC4017", {
     message: `training diverged at step ${step + 1}: ${what}`,
-    ...(first === null ? {} : { why: `the first tensor that is not finite is "${first}"${givenBy(lowered, first)}` }),
+    ...(why === null ? {} : { why }),
     help: "use a smaller `rate`, a `warmup` or `clip_norm`; the checkpoint before is kept",
     ...(first === null ? {} : { at: { tensor: first } }),
   });

@@ -99,6 +99,16 @@ it("stops with the step and the tensor where the loss is no number any more", ()
   expect(r.stderr).toMatch(/the first tensor that is not finite is "[^"]+", (given by [\w.]+( "[^"]+")?|an input or a state of the step)/);
 });
 
+it("names the op with the greatest values where the loss grew beyond use", () => {
+  const folder = temporaryFolder();
+  write(folder, "plan.cplan", plan("epochs: 2, rate: 50, momentum: 0.9, schedule: constant").replaceAll(" |> batch_norm", ""));
+  const r = build(folder, "out");
+  expect(r.status).toBe(1);
+  expect(r.stderr).toMatch(
+    /error\[CEC4017\]: training diverged at step \d+: the loss grew to [\d.e+]+\n = why: the greatest values are now in "[^"]+", up to [\d.e+]+, given by \S+ "[^"]+"/,
+  );
+});
+
 it("says what does nothing in training, and which label no class has", () => {
   const folder = temporaryFolder();
   write(folder, "plan.cplan", plan("steps: 2").replace("flatten |>", "flatten |> dropout(0.3) |>"));

@@ -415,8 +415,8 @@ function fitsType(v: Value, type: string): boolean {
 function parseSet(name: Ident, type: string, text: string): Value {
   const bad = (): never =>
     fault("CEC2017", name.span, {
-      message: `--set ${name.name}=${text}: \`${text}\` is no ${type}`,
-      help: `such as --set ${name.name}=${{ int: "4", float: "0.5", bool: "true", string: "text", list: "[1,2]" }[type]}`,
+      message: `param ${name.name}=${text}: \`${text}\` is no ${type}`,
+      help: `such as ${name.name}=${{ int: "4", float: "0.5", bool: "true", string: "text", list: "[1,2]" }[type]}`,
     });
   switch (type) {
     case "int":

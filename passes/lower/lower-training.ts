@@ -1,5 +1,17 @@
 import { z } from "zod";
-import { constantTensor, definePass, type Edit, isStatic, num, type Op, type Shape, type Value } from "../../compiler/core/index.js";
+import {
+  type Attrs,
+  constantTensor,
+  definePass,
+  type Edit,
+  fail,
+  i64,
+  isStatic,
+  num,
+  type Op,
+  type Shape,
+  type Value,
+} from "../../compiler/core/index.js";
 import { shapeOf } from "../canonicalize/match.js";
 import { fusedAttrs } from "./fused-attrs.js";
 import { channelsFirst, channelsLast } from "./layout.js";
@@ -10,7 +22,8 @@ const isComputed = (v: Value | null | undefined): boolean => v != null && consta
 
 /**
  * Maps what training graphs hold and inference graphs hardly do to the engine's channels-last kernels: convolutions whose weights are computed (state, to the
- * engine), their gradients, and the ops of `train.*` on images. Three spatial axes, or one, stay in plain form.
+ * engine), their gradients, and the ops of `train.*` on images. One spatial axis runs as two, the first of size 1; for three there are no kernels of training.
+ * Throws CEC4013 for `train.*` on those.
  */
 export const lowerTraining = definePass({
   name: "lower-training",
@@ -33,9 +46,28 @@ export const lowerTraining = definePass({
       const rule = lower[op.kind];
       if (rule === undefined || !isF32(op.inputs[0]) || op.attrs["channels_last"] === 1) continue;
       if (op.kind.startsWith("conv") && !isComputed(op.inputs[1]) && !isComputed(op.inputs[2])) continue;
-      const reason = rule(op);
+      if ((shapeOf(op.inputs[image(op)])?.length ?? 0) > 4 && op.kind.startsWith("train.")) rejectSpatial(op);
+      const reason = rule(widened(op));
       if (reason === null) count("lowered");
       else decide(op, "plain form", reason);
+    }
+
+    /** The op with a spatial axis of size 1 before the only one that it has. */
+    function widened(op: Op): Op {
+      if (shapeOf(op.inputs[image(op)])?.length !== 3) return op;
+      let made = op;
+      rewrite.patch(op, "one spatial axis runs as two", (edit) => {
+        const axis = edit.constant("axis", i64([2]));
+        const reshaped = (kind: string, v: Value, rank: number): Value =>
+          shapeOf(v)?.length === rank ? (edit.insert(kind, [v, axis], { name: v.name }).outputs[0] as Value) : v;
+        const inputs = op.inputs.map((v) => (v === null ? null : reshaped("unsqueeze", v, 3)));
+        made = edit.insert(op.kind, inputs, { attrs: widenedAttrs(op.attrs), outputs: op.outputs.length, name: op.name });
+        made.outputs.forEach((v, i) => {
+          edit.replaceAllUses(op.outputs[i] as Value, reshaped("squeeze", v, 4));
+        });
+        edit.eraseDead(op);
+      });
+      return made;
     }
 
     function swap(op: Op, make: (edit: Edit) => Value): null {
@@ -86,7 +118,7 @@ export const lowerTraining = definePass({
 
     /** Operands and results of rank 4 are images; vectors of channels stay. */
     function trainingOp(op: Op): string | null {
-      const rank = shapeOf(op.inputs[op.kind === "train.batch_norm_backward" ? 1 : 0])?.length;
+      const rank = shapeOf(op.inputs[image(op)])?.length;
       if (rank === 2) return null;
       if (rank !== 4) return "it is not 2-D";
       rewrite.patch(op, `${op.kind} runs channels last`, (edit) => {
@@ -101,3 +133,27 @@ export const lowerTraining = definePass({
     }
   },
 });
+
+/** The operand that is an image. */
+const image = (op: Op): number => (op.kind === "train.batch_norm_backward" ? 1 : 0);
+
+/** Attributes of a window over one axis, for two. */
+const widenedAttrs = (attrs: Attrs): Attrs =>
+  Object.fromEntries(
+    Object.entries(attrs).map(([name, v]) => {
+      const list = Array.isArray(v) ? (v as readonly number[]) : [];
+      if (["strides", "dilations", "kernel_shape"].includes(name)) return [name, [1, ...list]];
+      if (name === "output_padding") return [name, [0, ...list]];
+      return name === "pads" && list.length === 2 ? [name, [0, list[0] as number, 0, list[1] as number]] : [name, v];
+    }),
+  );
+
+function rejectSpatial(op: Op): never {
+  const name = op.name.replace(/\.grad$/, "");
+  return fail("CEC4013", {
+    message: `"${name}" is not trained here`,
+    why: "it has three spatial axes: convolutions, max pools and batch normalization are trained over one or two",
+    help: "freeze it and what is before it (`frozen`), or write that part of the model with other ops",
+    at: { node: name },
+  });
+}

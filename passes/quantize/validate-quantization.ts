@@ -27,7 +27,7 @@ export const validateQuantization = definePass({
               message: `${op.kind} "${op.name}": ${what}`,
               why,
               at: { node: op.name },
-              help: "change the options of `quantize`, or the profile",
+              help: "change the options of the quantization, or the profile",
             }),
           );
       };

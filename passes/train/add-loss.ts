@@ -36,6 +36,12 @@ export const addLoss = definePass({
             graph.outputs.map((o) => o.name),
           ) ?? "name an output of the model with `of`",
       });
+    const taken = graph.outputs.find((o) => o.name === "loss" || (o.name === "correct" && options.kind === "cross_entropy"));
+    if (taken !== undefined)
+      return fail("CEC4015", {
+        message: `the graph has an output "${taken.name}" already`,
+        help: "call `add_loss` once; an output of the model itself needs another name",
+      });
     const value = options.kind === "cross_entropy" ? logitsOf(output.value) : output.value;
     if (value !== output.value) decide(output.value.producer as Op, "looked through", "the loss takes logits");
     const shape = knownShape(value, output.name);

@@ -139,7 +139,7 @@ export const qat = definePass({
   name: "qat",
   summary: "Quantization-aware training",
   description:
-    "Expands to fold-batch-norm, untie-vectors, annotate-int8, observe, place-int8, train-int8, validate-quantization, materialize-qdq: specs and ranges come from the passes of `quantize int8` and the plan's `calibrate`, training from the options of `train`. Put `fold_batch_norm`, `canonicalize` and `fuse` before it. Jacob et al. 2018; Esser et al. 2020.",
+    "Expands to fold-batch-norm, untie-vectors, annotate-int8, observe, place-int8, validate-quantization, train-int8, validate-quantization, materialize-qdq: specs and ranges come from the passes of `quantize int8` and the plan's `calibrate`, training from the options of `train`. Put `fold_batch_norm`, `canonicalize` and `fuse` before it. Jacob et al. 2018; Esser et al. 2020.",
   from: "float",
   to: "quantized",
   keeps: "lossy",
@@ -165,6 +165,8 @@ export const qat = definePass({
       callOf(annotateInt8, { ...given, keep: keep_float }),
       callOf(observe, { bins: o.bins }),
       callOf(placeInt8, { placement: placement ?? "all", mixed_bits: mixed }),
+      // Before the training, not only after it.
+      callOf(validateQuantization, { profile: o.profile }),
       callOf(trainInt8, { ...training, profile: o.profile }),
       ...integers(o.profile),
     ];

@@ -2,7 +2,7 @@
 import { fail } from "../../compiler/core/diagnostics/index.js";
 import { fromBytes, type Tensor } from "../../compiler/core/ir/tensor.js";
 import type { ElementType } from "../../compiler/core/ir/types.js";
-import { type AddonTensor, checkThreads, guarded, loadAddon, type MemoryPlan, translate } from "./addon.js";
+import { type AddonStatistics, type AddonTensor, checkThreads, guarded, loadAddon, type MemoryPlan, translate } from "./addon.js";
 import type { NativeProgram, OpProfile, SessionOptions, TensorInfo } from "./session.js";
 import { loadProgram, programOf } from "./session.js";
 
@@ -27,6 +27,8 @@ export interface TrainingSession {
   step(feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>>;
   /** The first tensors, in the order of the program, that hold NaN or infinities in a step on these feeds; states are restored. */
   firstNonFinite(feeds: Readonly<Record<string, Tensor>>): Promise<string | null>;
+  /** The tensor of these names with the greatest magnitude in a step on these feeds, those that are not finite left out; states are restored. */
+  greatest(feeds: Readonly<Record<string, Tensor>>, names: readonly string[]): Promise<{ readonly name: string; readonly magnitude: number } | null>;
   profile(): OpProfile[];
   arenaBytes(): number;
   dispose(): void;
@@ -63,23 +65,35 @@ export function createTrainingSession(bytes: Uint8Array, given: readonly State[]
       throw translate(error);
     }
   };
+  /** What a step with the present states computes; they stay as they are. */
+  const observed = async (feeds: Readonly<Record<string, Tensor>>): Promise<ReadonlyMap<string, AddonStatistics>> => {
+    const before = [...states.values()].map((t) => (t.data as Float32Array).slice());
+    const names = program.tensors.filter((t) => t.type === "f32").map((t) => t.name);
+    const observer = guarded(() => new addon.Observer(programOf(program), names, 2, false));
+    try {
+      await run(feeds, observer);
+    } finally {
+      [...states.values()].forEach((t, i) => {
+        (t.data as Float32Array).set(before[i] as Float32Array);
+      });
+    }
+    return new Map(observer.read().map((s) => [s.name, s]));
+  };
   return {
     program,
     states,
     step: (feeds) => run(feeds),
     async firstNonFinite(feeds) {
-      const before = [...states.values()].map((t) => (t.data as Float32Array).slice());
-      const names = program.tensors.filter((t) => t.type === "f32").map((t) => t.name);
-      const observer = guarded(() => new addon.Observer(programOf(program), names, 2, false));
-      try {
-        await run(feeds, observer);
-      } finally {
-        [...states.values()].forEach((t, i) => {
-          (t.data as Float32Array).set(before[i] as Float32Array);
-        });
-      }
-      const seen = new Map(observer.read().map((s) => [s.name, s.nanCount + s.infCount]));
-      return names.find((n) => (seen.get(n) ?? 0) > 0) ?? null;
+      const seen = await observed(feeds);
+      return program.tensors.find((t) => nonFinite(seen.get(t.name)) > 0)?.name ?? null;
+    },
+    async greatest(feeds, names) {
+      const seen = await observed(feeds);
+      const found = names.flatMap((name) => {
+        const s = seen.get(name);
+        return s === undefined || nonFinite(s) > 0 ? [] : [{ name, magnitude: Math.max(-s.min, s.max) }];
+      });
+      return found.reduce<(typeof found)[number] | null>((most, f) => (most === null || f.magnitude > most.magnitude ? f : most), null);
     },
     profile: () => guarded(() => session.profile()),
     arenaBytes: () => session.arenaBytes(),
@@ -110,3 +124,5 @@ export function planTraining(
     session.dispose();
   }
 }
+
+const nonFinite = (s: AddonStatistics | undefined): number => (s === undefined ? 0 : s.nanCount + s.infCount);

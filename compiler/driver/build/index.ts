@@ -96,6 +96,7 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
   findModels(plan);
   const warnings: Diagnostic[] = [];
   const source = await planSource(file, plan);
+  warnings.push(...untrainedDropout(plan, source.graph));
   const cost = modelCost(source.graph);
   const calibration = plan.calibrate === null ? null : bindData(await openRef(file, plan.calibrate), source.graph);
 
@@ -212,6 +213,21 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
   } finally {
     for (const s of staged) s.folder.discard();
   }
+}
+
+/** Clean-up takes dropout out of the graph before it is trained: that is said. */
+function untrainedDropout(plan: CheckedPlan, source: Graph): Diagnostic[] {
+  const dropped = source.opsOf("dropout");
+  const training = plan.steps.find((s) => s.data.length > 0);
+  if (dropped.length === 0 || training === undefined) return [];
+  return [
+    diagnostic("CEC4033", {
+      severity: "warning",
+      message: `\`${training.name}\` trains without the dropout of the model (${dropped.length} op${dropped.length === 1 ? "" : "s"})`,
+      help: "against overfitting use `weight_decay`, `augment`, `label_smoothing` or `validate`",
+      span: training.span,
+    }),
+  ];
 }
 
 /** The plan's passes; where a step has the recipe `best`, with the settings that a search finds. */

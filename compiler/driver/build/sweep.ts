@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import Table from "cli-table3";
 import { z } from "zod";
 import type { CheckedFile, CheckedPlan } from "../../../dsl/index.js";
@@ -32,6 +32,8 @@ const rowSchema = z.object({
   message: z.string().optional(),
   /** Of the result, by `METRIC on DATA`: in our engine, in ONNX Runtime where only that ran. */
   metrics: z.array(z.object({ metric: z.string(), data: z.string(), before: z.number().nullable(), after: z.number().nullable() })),
+  /** What it wrote, from the output folder. */
+  files: z.array(z.string()),
   /** Bytes of the result as a share of the source's; `null` where the build failed. */
   size: z.number().nullable(),
   seconds: z.number(),
@@ -60,14 +62,22 @@ export function sweepValues(text: string): string[] {
   }
 }
 
-function combinations(values: SweepOptions["values"]): Record<string, string>[] {
+function combinations({ values, set }: SweepOptions): Record<string, string>[] {
   let all: Record<string, string>[] = [{}];
   for (const [name, list] of Object.entries(values)) {
+    if (list.length === 0)
+      fail("CEC1001", { message: `--sweep ${name}= has no values`, help: `give some, with commas between: --sweep ${name}=a,b` });
+    if (name in set) fail("CEC1001", { message: `\`${name}\` is both set and swept`, help: `leave out --set ${name}=${set[name]}` });
     if (list.length * all.length > MAX_RUNS) fail("CEC1001", { message: `the sweep has more than ${MAX_RUNS} builds`, help: "sweep fewer values" });
     all = all.flatMap((c) => list.map((v) => ({ ...c, [name]: v })));
   }
   return all;
 }
+
+const listed = (params: Readonly<Record<string, string>>): string =>
+  Object.entries(params)
+    .map(([k, v]) => `${k}=${v}`)
+    .join(", ");
 
 const folderOf = (params: Readonly<Record<string, string>>): string =>
   Object.entries(params)
@@ -114,9 +124,15 @@ function metricsOf(r: BuildReport): SweepRow["metrics"] {
 export async function sweep(path: string, o: SweepOptions): Promise<readonly SweepRow[]> {
   const runs = [];
   const folders = new Set<string>();
-  for (const params of combinations(o.values)) {
+  if (o.stopAfterPatch !== undefined)
+    fail("CEC1001", { message: "--stop-after-patch is for one build, not for a sweep", help: "build one of the values with --set" });
+  const seen = new Set<string>();
+  for (const params of combinations(o)) {
     const file = await openPlan(path, { ...o.set, ...params });
     throwErrors(file);
+    const meant = JSON.stringify([...file.params.values()].map((p) => p.value));
+    if (seen.has(meant)) fail("CEC1001", { message: `the sweep has the build ${listed(params)} twice`, help: "give each value of a param once" });
+    seen.add(meant);
     const wanted = folderOf(params);
     const folder = folders.has(wanted) ? `${wanted}.${folders.size}` : wanted;
     folders.add(folder);
@@ -126,11 +142,12 @@ export async function sweep(path: string, o: SweepOptions): Promise<readonly Swe
   const known = readRows(state);
   const rows: SweepRow[] = [];
   for (const [i, { params, file, plan, folder }] of runs.entries()) {
-    const out = join(o.out, folder);
     const key = await keyOf(file, plan, o);
-    const before = known.find((r) => r.key === key && r.folder === folder && r.outcome !== "failed" && existsSync(join(out, "report.json")));
+    const before = known.find(
+      (r) => r.key === key && r.folder === folder && r.outcome !== "failed" && r.files.every((f) => existsSync(join(o.out, f))),
+    );
     if (before === undefined) o.onRun?.(i, runs.length, folder);
-    rows.push(before ?? (await oneRun(file, plan, { params, folder, key }, { ...o, out })));
+    rows.push(before ?? (await oneRun(file, plan, { params, folder, key }, o)));
     writeFileAtomic(state, `${JSON.stringify({ runs: rows }, null, 2)}\n`);
   }
   return rows;
@@ -140,13 +157,18 @@ async function oneRun(file: CheckedFile, plan: CheckedPlan, row: Pick<SweepRow, 
   const started = performance.now();
   const seconds = (): number => (performance.now() - started) / 1000;
   try {
-    const result = await build(file, plan, { ...o, ...(o.dumpDir === undefined ? {} : { dumpDir: join(o.dumpDir, row.folder) }) });
+    const result = await build(file, plan, {
+      ...o,
+      out: join(o.out, row.folder),
+      ...(o.dumpDir === undefined ? {} : { dumpDir: join(o.dumpDir, row.folder) }),
+    });
     o.onBuilt?.(result);
     const { report } = result;
-    return { ...row, outcome: report.holds ? "holds" : "broken", metrics: metricsOf(report), size: report.size.ratio, seconds: seconds() };
+    const files = [...result.reports, ...(report.holds ? report.outputs.map((f) => f.path) : [])].map((f) => relative(o.out, f));
+    return { ...row, outcome: report.holds ? "holds" : "broken", files, metrics: metricsOf(report), size: report.size.ratio, seconds: seconds() };
   } catch (error) {
     if (!(error instanceof CecError) || error.exitCode === 70 || error.diagnostics[0]?.code === "CEC1005") throw error;
-    return { ...row, outcome: "failed", message: error.message, metrics: [], size: null, seconds: seconds() };
+    return { ...row, outcome: "failed", message: error.message, files: [], metrics: [], size: null, seconds: seconds() };
   }
 }
 

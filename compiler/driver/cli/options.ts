@@ -54,7 +54,13 @@ export const setOption = (): Option =>
 
 export const sweepOption = (): Option =>
   new Option("--sweep <name=a,b,…>", "builds once for each value of a `param`, each in a folder of its own; may be repeated").argParser(
-    keyValue("--sweep"),
+    (text: string, before: Readonly<Record<string, string>> = {}): Record<string, string> => {
+      const found = keyValue("--sweep")(text, {});
+      const name = Object.keys(found).find((k) => k in before);
+      return name === undefined
+        ? { ...before, ...found }
+        : reject(`--sweep ${name} is given twice`, "list all its values in one, with commas between");
+    },
   );
 
 export interface EngineOptions {

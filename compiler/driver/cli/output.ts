@@ -29,9 +29,25 @@ export interface Progress {
 /** Nothing is shown for work under this time. */
 const QUIET_MS = 1000;
 
-/** A bar on a terminal for work over a second; nothing in a pipe. */
+/** Between lines of work whose output goes to a file or a pipe. */
+const LINE_MS = 30_000;
+
+/** Lines for logs, one each `everyMs`: work that is shorter gives none. */
+export function progressLines(write: (line: string) => unknown, everyMs = LINE_MS): Progress {
+  let last = performance.now();
+  return {
+    update(stage, fraction, what) {
+      if (performance.now() - last < everyMs) return;
+      last = performance.now();
+      write(`${Math.floor(100 * fraction)}% ${stage}: ${what}`);
+    },
+    stop() {},
+  };
+}
+
+/** A bar on a terminal for work over a second; elsewhere a line now and then. */
 export function progress(): Progress {
-  if (process.stderr.isTTY !== true) return { update() {}, stop() {} };
+  if (process.stderr.isTTY !== true) return progressLines(note);
   const started = performance.now();
   let bar: SingleBar | null = null;
   return {

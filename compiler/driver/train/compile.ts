@@ -49,9 +49,15 @@ export async function lowerTraining(source: Graph, { threads = 1, precision = "f
   if (least <= recompute.budget) return smallest;
   return fail("CEC4018", {
     message: `a training step of ${batch} samples does not fit into ${recompute.budget} MiB`,
-    why: `the least is ${Math.ceil(10 * least) / 10} MiB`,
+    why: `the least is ${leastShown(least)} MiB`,
     help: "give a larger budget or a smaller batch",
   });
+}
+
+/** Rounded up to three digits: a budget of what is shown fits. */
+function leastShown(mib: number): number {
+  const unit = 10 ** (Math.floor(Math.log10(mib)) - 2);
+  return Number((Math.ceil(mib / unit) * unit).toPrecision(3));
 }
 
 const unlessTooSmall = (error: unknown): null => {

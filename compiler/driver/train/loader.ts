@@ -3,6 +3,7 @@ import { Worker } from "node:worker_threads";
 import { type Augmentation, CecError, countOf, type Diagnostic, randomFrom, streamOf, type Tensor } from "../../core/index.js";
 import { type DataKindName, type Dataset, openData, slice } from "../data/index.js";
 import { augmentImage, imageShape } from "./augment.js";
+import { checkIndices, type IndexLimit } from "./indices.js";
 
 /** Where a data set comes from: what a worker thread opens it by. */
 export interface DataSource {
@@ -19,6 +20,8 @@ export interface LoaderSettings {
   readonly batch: number;
   readonly seed: number;
   readonly augment: Augmentation;
+  /** Integers of the data that are checked. */
+  readonly limits: readonly IndexLimit[];
 }
 
 /** One batch, augmented; labels as class indices where the data has them. */
@@ -63,6 +66,7 @@ export function batchMaker(data: Dataset, s: Omit<LoaderSettings, "source">): (s
     for (let i = 0; i < batch; i++) {
       const index = picked[i] as number;
       const one = await data.read(index, 1);
+      checkIndices(s.limits, one, data.name, index);
       if (labels !== null) labels[i] = BigInt(one.labels?.[0] ?? 0);
       for (const [name, t] of Object.entries(one.arrays)) {
         const [, ...dims] = t.dims;

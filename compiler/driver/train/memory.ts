@@ -1,10 +1,23 @@
 /** Memory of training steps, without running any. */
 
-import type { CheckedPlan } from "../../../dsl/index.js";
+import type { CheckedFile, CheckedPlan } from "../../../dsl/index.js";
 import { passes } from "../../../passes/index.js";
 import type { MemoryPlan } from "../../../runtime-native/ts/index.js";
-import { fail, type PassCall, type Recompute, runPipeline, type Trainer, type TrainingTask } from "../../core/index.js";
-import { planCalls, planSource } from "../build/index.js";
+import {
+  fail,
+  type Graph,
+  type PassCall,
+  type PipelineOptions,
+  type Recompute,
+  runPipeline,
+  type Trainer,
+  type TrainingTask,
+} from "../../core/index.js";
+import { planCalls } from "../build/index.js";
+import { findModels, modelSource, openRef, planSource } from "../build/sources.js";
+import { slice } from "../data/index.js";
+import { chooseEngine } from "../engine/index.js";
+import { bindData, calibrationOf } from "../feeds.js";
 import { openPlan, throwErrors } from "../language.js";
 import { loadModel } from "../model.js";
 import { lowerTraining, memoryOfTraining } from "./compile.js";
@@ -56,6 +69,9 @@ export async function trainingMemory(path: string, options: TrainingMemoryOption
   };
 }
 
+/** Samples that calibration before the training observes here: what its ranges are does not matter to the memory. */
+const CALIBRATION = 4;
+
 /** What a plan or a model would train: its passes run up to there, and the trainer takes the task and stops. */
 export async function trainingTask(path: string, set: Readonly<Record<string, string>> = {}): Promise<TrainingTask> {
   const seen: TrainingTask[] = [];
@@ -65,24 +81,42 @@ export async function trainingTask(path: string, set: Readonly<Record<string, st
       return fail("CEC4016", { message: "no step was to be run" });
     },
   };
-  const [graph, calls] = await sourceOf(path, set);
+  const { graph, calls, options } = await sourceOf(path, set);
   try {
-    await runPipeline(graph, calls, { verify: "off", trainer });
+    await runPipeline(graph, calls, { ...options, verify: "off", trainer });
   } catch (error) {
     if (seen.length === 0) throw error;
   }
   return seen[0] ?? fail("CEC4016", { message: `${path} trains nothing`, help: "give a plan with `train`, or a model" });
 }
 
-async function sourceOf(path: string, set: Readonly<Record<string, string>>): Promise<readonly [TrainingTask["graph"], readonly PassCall[]]> {
+interface Source {
+  readonly graph: Graph;
+  readonly calls: readonly PassCall[];
+  /** What the passes read beside the graph. */
+  readonly options: Pick<PipelineOptions, "calibration" | "executor" | "models">;
+}
+
+async function sourceOf(path: string, set: Readonly<Record<string, string>>): Promise<Source> {
   const [file = "", name] = path.split("#");
   if (file.endsWith(".cplan")) {
     const checked = await openPlan(file, set);
     throwErrors(checked);
     const only = checked.plans.size === 1 && checked.models.size === 0 ? [...checked.plans.keys()][0] : undefined;
     const plan: CheckedPlan | undefined = checked.plans.get(name ?? only ?? "");
-    if (plan !== undefined) return [(await planSource(checked, plan)).graph, planCalls(plan)];
+    if (plan !== undefined) {
+      findModels(plan);
+      const { graph } = await planSource(checked, plan);
+      return { graph, calls: planCalls(plan), options: { models: modelSource(plan), ...(await calibrated(checked, plan, graph)) } };
+    }
   }
   const { graph } = await loadModel(path, set);
-  return [graph, [{ pass: passes.get("train") as PassCall["pass"], options: { data: path } }]];
+  return { graph, calls: [{ pass: passes.get("train") as PassCall["pass"], options: { data: path } }], options: {} };
+}
+
+async function calibrated(file: CheckedFile, plan: CheckedPlan, graph: Graph): Promise<Pick<PipelineOptions, "calibration" | "executor">> {
+  if (plan.calibrate === null) return {};
+  const data = await openRef(file, plan.calibrate);
+  const { executor } = await chooseEngine(graph, undefined, 1);
+  return { executor, calibration: calibrationOf(bindData(slice(data, 0, CALIBRATION), graph)) };
 }

@@ -22,6 +22,7 @@ import { evaluate } from "../evaluate.js";
 import { bindData } from "../feeds.js";
 import { type Checkpoint, findCheckpoint, keyOf, writeCheckpoint } from "./checkpoint.js";
 import { compileTraining } from "./compile.js";
+import { indexLimits } from "./indices.js";
 import { type DataSource, openLoader, openSource, stepsOf, type TrainingBatch } from "./loader.js";
 import { rateAt } from "./schedule.js";
 
@@ -71,7 +72,12 @@ async function run(task: TrainingTask, o: TrainerOptions): Promise<TrainingOutco
     recompute: s.recompute,
     batch,
   });
-  const loader = await openLoader({ source, batch, seed: s.seed, augment: s.augment }, data, s.workers, from?.step ?? 0);
+  const loader = await openLoader(
+    { source, batch, seed: s.seed, augment: s.augment, limits: indexLimits(task.graph) },
+    data,
+    s.workers,
+    from?.step ?? 0,
+  );
   const measure = async (): Promise<number> => top1Of(task, session.states, validation as Dataset, o.threads);
   const inputs = dataInputs(task.graph);
   let best = from?.best ?? null;
@@ -210,12 +216,18 @@ function checkArrays(graph: Graph, data: Dataset, wanted: (name: string) => bool
     const type = graph.value(name)?.type;
     const want = type?.kind === "tensor" ? (type.shape ?? []).slice(1) : [];
     const fits = (d: Dim, i: number): boolean => typeof d !== "number" || d === shape?.[i];
-    if (shape === undefined || want.length !== shape.length || !want.every(fits))
+    if (shape !== undefined && want.length === shape.length && want.every(fits)) continue;
+    if (name === "target" && !names.includes(name))
       fail("CEC5005", {
-        message: `data set ${data.name} does not fit input "${name}"`,
-        why: `the input takes samples of [${want.join(", ")}], the data has ${names.map((n) => `${n || "one array"} [${data.shapes[n]?.join(", ")}]`).join("; ")}`,
-        help: "check resize, crop and layout in the data block",
+        message: `data set ${data.name} has no array "target"`,
+        why: `\`loss: mse\` compares with one of [${want.join(", ")}] a sample`,
+        help: data.hasLabels ? "leave `loss` out: labels train with cross-entropy" : "put it into the .npz file, beside the inputs",
       });
+    fail("CEC5005", {
+      message: `data set ${data.name} does not fit input "${name}"`,
+      why: `the input takes samples of [${want.join(", ")}], the data has ${names.map((n) => `${n || "one array"} [${data.shapes[n]?.join(", ")}]`).join("; ")}`,
+      help: "check resize, crop and layout in the data block",
+    });
   }
 }
 
@@ -251,6 +263,22 @@ function givenBy(graph: Graph, tensor: string): string {
   return `, given by ${op.kind}${op.name === "" ? "" : ` "${op.name}"`}${place}`;
 }
 
+/** Activations of the model in a training graph: what the ops before the loss make of the batch. */
+function activationsOf(graph: Graph): string[] {
+  const states = new Set(statesOf(graph).map((s) => s.input));
+  const ofBatch = new Set<unknown>(graph.inputs.filter((v) => !states.has(v.name)));
+  const names: string[] = [];
+  for (const op of graph.ops) {
+    if (op.kind !== "constant" && op.name === "loss") break;
+    if (!op.inputs.some((v) => ofBatch.has(v))) continue;
+    for (const v of op.outputs) {
+      ofBatch.add(v);
+      names.push(v.name);
+    }
+  }
+  return names;
+}
+
 async function diverged(
   session: Awaited<ReturnType<typeof compileTraining>>["session"],
   lowered: Graph,
@@ -261,6 +289,13 @@ async function diverged(
   saved: boolean,
 ): Promise<never> {
   const first = Number.isFinite(loss) && Number.isFinite(norm) ? null : await session.firstNonFinite(feeds);
+  const most = first === null ? await session.greatest(feeds, activationsOf(lowered)) : null;
+  const why =
+    first !== null
+      ? `the first tensor that is not finite is "${first}"${givenBy(lowered, first)}`
+      : most === null
+        ? null
+        : `the greatest values are now in "${most.name}", up to ${Number(most.magnitude.toPrecision(2))}${givenBy(lowered, most.name)}`;
   const what = Number.isFinite(loss)
     ? Number.isFinite(norm)
       ? `the loss grew to ${loss.toPrecision(3)}`
@@ -268,7 +303,7 @@ async function diverged(
     : `the loss is ${loss}`;
   throw fail("CEC4017", {
     message: `training diverged at step ${step + 1}: ${what}`,
-    ...(first === null ? {} : { why: `the first tensor that is not finite is "${first}"${givenBy(lowered, first)}` }),
+    ...(why === null ? {} : { why }),
     help: `use a smaller \`rate\`, a \`warmup\` or \`clip_norm\`${saved ? "; the last checkpoint is kept" : ""}`,
     ...(first === null ? {} : { at: { tensor: first } }),
   });

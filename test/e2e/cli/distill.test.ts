@@ -115,3 +115,20 @@ it("names a teacher that is not there, or does not fit, at its place in the plan
   expect(hidden.stderr).toContain('error[CEC4019]: the teacher has no tensor or op "hihg"');
   expect(filesIn(join(folder, "none"))).toEqual([]);
 });
+
+it("plans the memory of a step beside its teacher, and of quantization-aware training", () => {
+  const inspect = (options: string, statement = "distill") => {
+    write(folder, "plan.cplan", file(options).replace("distill {", `${statement} {`));
+    const r = cec(folder, ["inspect", "plan.cplan#small", "--memory", "--train", "--json"]);
+    expect(r.status, r.stderr).toBe(0);
+    return JSON.parse(r.stdout);
+  };
+  const plain = inspect("epochs: 1", "train");
+  const distilled = inspect('teacher: "large.onnx"');
+  expect(distilled.batch).toBe(32);
+  // The teacher's activations live beside the student's; it has no state.
+  expect(distilled.without.totalBytes).toBeGreaterThan(plain.without.totalBytes);
+  expect(distilled.stateBytes).toBe(plain.stateBytes);
+  expect(inspect('teacher: "large.onnx", teacher_precision: "int8"').without.totalBytes).toBeLessThan(distilled.without.totalBytes);
+  expect(inspect("epochs: 1", "fold_batch_norm\n  qat").without.steps.some((s: string) => s === "image.rounded")).toBe(true);
+});

@@ -56,6 +56,10 @@ it("builds each combination in a folder of its own, prints one table, and keeps 
   const again = cec(folder, [...args, "--json"]);
   expect(again.stderr.match(/^\d of 4: .*$/gm)).toEqual([`3 of 4: ${names[2]}`]);
   expect(JSON.parse(again.stdout).map((x: { folder: string }) => x.folder)).toEqual(names);
+  // So is one whose model is lost.
+  rmSync(join(folder, "out", names[1] as string, "net.onnx"));
+  expect(cec(folder, args).stderr.match(/^\d of 4: .*$/gm)).toEqual([`2 of 4: ${names[1]}`]);
+  expect(existsSync(join(folder, "out", names[1] as string, "net.onnx"))).toBe(true);
   // Another plan: all are.
   write(folder, "plan.cplan", plan.replace("count: 64", "count: 63"));
   expect(cec(folder, args).stderr.match(/^\d of 4/gm)).toHaveLength(4);
@@ -92,5 +96,17 @@ it("checks every combination before the first build", () => {
   expect(value.stderr).toContain("error[CEC2006]: `mess` is no value of `range`");
   const many = cec(folder, ["build", "plan.cplan", "--sweep", `points=${Array.from({ length: 1001 }, (_, i) => i).join(",")}`]);
   expect(many.stderr).toContain("error[CEC1001]: the sweep has more than 1000 builds");
+  for (const [args, message] of [
+    [["--sweep", "points="], "--sweep points= has no values"],
+    [["--sweep", "points=1", "--sweep", "points=2"], "--sweep points is given twice"],
+    [["--sweep", "points=1,2,1.0"], "the sweep has the build points=1 twice"],
+    [["--sweep", "points=1,2", "--set", "points=3"], "`points` is both set and swept"],
+    [["--sweep", "points=1,2", "--stop-after-patch", "1"], "--stop-after-patch is for one build, not for a sweep"],
+  ] as const) {
+    const r = cec(folder, ["build", "plan.cplan", ...args]);
+    expect(r.status).toBe(1);
+    expect(r.stderr).toContain(`error[CEC1001]: ${message}`);
+  }
+  expect(cec(folder, ["build", "plan.cplan", "--sweep", "points=1,x"]).stderr).toContain("error[CEC2017]: param points=x: `x` is no float");
   expect(existsSync(join(folder, "out"))).toBe(false);
 });

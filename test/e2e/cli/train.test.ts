@@ -153,6 +153,34 @@ it("says where `frozen` or `parameters` leave nothing to train", () => {
   expect(cec(folder, ["check", "plan.cplan"]).stderr).toMatch(/train cannot stand after quantize(?:.|\n)*help: put train before quantize/);
 });
 
+it("names the op with the greatest values where the loss grew beyond use", () => {
+  const folder = temporaryFolder();
+  write(folder, "plan.cplan", plan("epochs: 2, rate: 50, momentum: 0.9, schedule: constant").replaceAll(" |> batch_norm", ""));
+  const r = build(folder, "out");
+  expect(r.status).toBe(1);
+  expect(r.stderr).toMatch(
+    /error\[CEC4017\]: training diverged at step \d+: the loss grew to [\d.e+]+\n = why: the greatest values are now in "[^"]+", up to [\d.e+]+, given by \S+ "[^"]+"/,
+  );
+});
+
+it("says what does nothing in training, and which label no class has", () => {
+  const folder = temporaryFolder();
+  write(folder, "plan.cplan", plan("steps: 2").replace("flatten |>", "flatten |> dropout(0.3) |>"));
+  const r = build(folder, "out");
+  expect(r.status).toBe(0);
+  expect(r.stderr).toContain("warning[CEC4033]: `train` trains without the dropout of the model (1 op)");
+  write(folder, "plan.cplan", plan("epochs: 1").replace("linear(10)", "linear(5)"));
+  write(folder, "mse.cplan", plan("epochs: 1, loss: mse"));
+  expect(cec(folder, ["build", "mse.cplan"]).stderr).toContain(
+    'error[CEC5005]: data set shapes.train has no array "target"\n = why: `loss: mse` compares with one of [10] a sample\n = help: leave `loss` out',
+  );
+  const few = build(folder, "few");
+  expect(few.status).toBe(1);
+  expect(few.stderr).toMatch(
+    /error\[CEC5003\]: sample \d+ of data set shapes.train has the label [5-9]\n = why: the model has 5 classes: labels are whole numbers from 0 to 4/,
+  );
+});
+
 it("names data that is not there", () => {
   const folder = temporaryFolder();
   write(folder, "plan.cplan", plan("epochs: 1").replace('"shapes.train"', '"shapes.trian"'));
@@ -276,6 +304,10 @@ it("gives the same bytes where activations are made again, and goes on from a ch
   const r = build(folder, "small");
   expect(r.status).toBe(1);
   expect(r.stderr).toMatch(/error\[CEC4018\]: a training step of 32 samples does not fit into 0.01 MiB\n = why: the least is [\d.]+ MiB/);
+  // What it says is enough.
+  const least = /the least is ([\d.]+) MiB/.exec(r.stderr)?.[1];
+  write(folder, "plan.cplan", plan(`epochs: 2, rate: 0.1, recompute: { budget: ${least} }`));
+  expect(build(folder, "least").status).toBe(0);
 });
 
 it("shows the memory of a training step from a plan and from a model, without running it", () => {

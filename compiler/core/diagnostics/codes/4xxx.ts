@@ -78,4 +78,8 @@ export const codes4 = {
     title: "Option without effect",
     text: "The option is known, and nothing uses it beside the others that were given: `budget` is the time of the recipe best, `learning` needs a rounding that learns. What was meant may be another setting.",
   },
+  CEC4033: {
+    title: "Training without dropout",
+    text: "Dropout does nothing when a model is trained, as in inference: masks are not drawn. Against overfitting there are `weight_decay`, `augment`, `label_smoothing`, and `validate`, which keeps the best weights.",
+  },
 } as const satisfies Record<string, CodeText>;

@@ -1,14 +1,17 @@
 import { expect, it } from "vitest";
-import { randomFrom, type Tensor } from "../../../../compiler/core/index.js";
+import { fromNumbers, randomFrom, type Tensor } from "../../../../compiler/core/index.js";
 import { augmentImage, imageShape } from "../../../../compiler/driver/train/augment.js";
+import { checkIndices, indexLimits } from "../../../../compiler/driver/train/indices.js";
 import { batchMaker, type LoaderSettings, openLoader, openSource, stepsOf } from "../../../../compiler/driver/train/loader.js";
 import { rateAt } from "../../../../compiler/driver/train/schedule.js";
+import { graphOf, runPasses } from "../../passes/support.js";
 
 const settings: LoaderSettings = {
   source: { name: "shapes", kind: "generated", options: { shape: [1, 8, 8], count: 50, seed: 3 }, baseDir: ".", slice: [0, 45] },
   batch: 8,
   seed: 5,
   augment: { crop: 1, flip: true, cutout: 2 },
+  limits: [],
 };
 
 it("gives the same batches with and without worker threads, from any step on", async () => {
@@ -51,6 +54,30 @@ it("faults of a loader thread arrive with their code", async () => {
   const loader = await openLoader({ ...settings, source }, await openSource(settings.source), 1, 0);
   await expect(loader.next()).rejects.toThrow(/CEC5001/);
   await loader.close();
+});
+
+it("checks labels against the classes and token ids against the table", async () => {
+  const graph = graphOf(`
+  in %ids : i64[N, 2]
+  const %table : f32[5, 3] = random(1, -1, 1)
+  %1 = gather %table, %ids {axis=0} : f32[N, 2, 3]
+  out %1`);
+  await runPasses(graph, "add-loss");
+  const limits = indexLimits(graph);
+  expect(limits).toEqual([
+    { input: "ids", count: 5 },
+    { input: "labels", count: 3 },
+  ]);
+  const check = (ids: number[], labels: number[]) => () =>
+    checkIndices(limits, { arrays: { ids: fromNumbers("i64", [1, 2], ids) }, labels: Int32Array.from(labels) }, "words", 7);
+  expect(check([0, 4], [2])).not.toThrow();
+  expect(check([0, 4], [-1])).toThrow(/CEC5003: sample 7 of data set words has the label -1/);
+  expect(check([0, 4], [3])).toThrow(/the label 3/);
+  expect(check([0, 5], [0])).toThrow(/CEC5005: sample 7 of data set words has the index 5 for input "ids"/);
+  // A batch is checked as it is made.
+  const data = await openSource(settings.source);
+  const make = batchMaker(data, { ...settings, limits: [{ input: "labels", count: 1 }] });
+  await expect(make(0)).rejects.toThrow(/CEC5003: sample \d+ of data set shapes\[0:45\] has the label/);
 });
 
 it("cuts, mirrors and hides parts of images in either layout, and nothing else", () => {

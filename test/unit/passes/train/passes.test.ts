@@ -142,3 +142,7 @@ it("what cannot be trained is refused with its cause", async () => {
   await fails(model, 'train {data="shapes.train"}', /CEC4016/);
   expect(parsePasses("train").map((p) => passes.has(p.name))).toEqual([true]);
 });
+
+it("a loss is added once", async () => {
+  await expect(runPasses(graphOf(model), "add-loss, add-loss")).rejects.toThrow(/CEC4015: the graph has an output "loss" already/);
+});

@@ -217,3 +217,16 @@ it("batch normalization is folded; one that cannot be is named", async () => {
   expect(clean.warnings).toEqual([]);
   expect(clean.graph.opsOf("batch_normalization")).toHaveLength(0);
 });
+
+it("is held against the target before it is trained", async () => {
+  let trained = false;
+  const trainer: Trainer = {
+    async train({ initial }) {
+      trained = true;
+      return { states: initial, steps: 1, loss: 1, top1: null, bestStep: 1, scaling: null };
+    },
+  };
+  const calls = resolvePasses(parsePasses('qat {data: "d", range: "minmax", activation_bits: 4, profile: "tensorrt"}'), passes);
+  await expect(runPipeline(graphOf(net), calls, { ...calibrated, trainer })).rejects.toThrow(/CEC4008.*fewer than 8 bits/);
+  expect(trained).toBe(false);
+});

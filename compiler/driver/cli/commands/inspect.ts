@@ -149,7 +149,7 @@ export function addInspect(program: Command): void {
     )
     .option(
       "--train",
-      "with --memory: of a training step, with and without activations that are made again; FILE.cplan#PLAN is its `train`, a model trains with SGD",
+      "with --memory: of a training step, with and without activations that are made again; FILE.cplan#PLAN is its first `train`, `qat` or `distill`, a model trains with SGD",
     )
     .addOption(
       new Option("--batch <n>", "with --train: samples of a step; default: the plan's, or 128").argParser(wholeNumber("--batch", 1, 1 << 24)),

@@ -1,3 +1,7 @@
+/**
+ * The build: source, passes, proof, outputs. Nothing appears under its final name before it was loaded in the runtime that will run it, compared with the
+ * source on the evaluation data, and held against every requirement.
+ */
 import { cpus } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import type { CheckedFile, CheckedPlan } from "../../../dsl/index.js";

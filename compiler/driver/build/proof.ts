@@ -1,3 +1,4 @@
+/** The proof: what was written is loaded, compared with the source in both engines, and timed. */
 import type { CheckedFile, CheckedPlan } from "../../../dsl/index.js";
 import { cpuInfo, nativeIsBuilt } from "../../../runtime-native/ts/index.js";
 import {

@@ -2,28 +2,18 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { LOSS_SCALE, LOSS_SCALES, statesOf } from "../../../passes/index.js";
-import {
-  type Dim,
-  fail,
-  fromNumbers,
-  type Graph,
-  hashGraph,
-  type Tensor,
-  type Trainer,
-  type TrainingOutcome,
-  type TrainingTask,
-  toBytes,
-  toNumbers,
-} from "../../core/index.js";
+import { LOSS_SCALE, LOSS_SCALES } from "../../../passes/index.js";
+import { fail, hashGraph, type Tensor, type Trainer, type TrainingOutcome, type TrainingTask, toBytes, toNumbers } from "../../core/index.js";
 import { contentKey, type Dataset } from "../data/index.js";
 import { nativeExecutor } from "../engine/native.js";
 import { evaluate } from "../evaluate.js";
 import { bindData } from "../feeds.js";
 import { type Checkpoint, findCheckpoint, keyOf, writeCheckpoint } from "./checkpoint.js";
 import { compileTraining } from "./compile.js";
+import { diverged } from "./diverged.js";
 import { indexLimits } from "./indices.js";
-import { type DataSource, openLoader, openSource, stepsOf, type TrainingBatch } from "./loader.js";
+import { checkData, checkValidation, dataInputs, feedsOf } from "./inputs.js";
+import { type DataSource, openLoader, openSource, stepsOf } from "./loader.js";
 import { rateAt } from "./schedule.js";
 
 /** Where the trainer finds data and leaves checkpoints. */
@@ -180,69 +170,6 @@ async function partsOf(task: TrainingTask, data: Dataset, validation: Dataset | 
   };
 }
 
-/** Inputs of the model itself. */
-function dataInputs(graph: Graph): readonly { readonly name: string; readonly elem: Tensor["type"] }[] {
-  const states = new Set(statesOf(graph).map((s) => s.input));
-  return graph.inputs.flatMap((v) =>
-    states.has(v.name) || ["learning_rate", "step", "progress"].includes(v.name) || v.type.kind !== "tensor"
-      ? []
-      : [{ name: v.name, elem: v.type.elem }],
-  );
-}
-
-function checkData(graph: Graph, data: Dataset): void {
-  const names = Object.keys(data.shapes);
-  if (!data.hasLabels && graph.inputs.some((v) => v.name === "labels") && !names.includes("labels"))
-    fail("CEC5003", {
-      message: `data set ${data.name} has no labels`,
-      help: "cross-entropy needs class labels; `loss: mse` needs an array named `target`",
-    });
-  checkArrays(graph, data, (name) => name !== "labels" || names.includes("labels"));
-}
-
-/** Before the first step, not at the first measurement. */
-function checkValidation(graph: Graph, data: Dataset): void {
-  if (data.size === 0) fail("CEC5002", { message: `data set ${data.name}, of \`validate\`, is empty` });
-  if (!data.hasLabels)
-    fail("CEC5003", { message: `data set ${data.name} has no labels to measure top1 with`, help: "name one with labels, or leave `validate` out" });
-  checkArrays(graph, data, (name) => name !== "labels" && name !== "target");
-}
-
-/** Each input of these names has an array of its shape. */
-function checkArrays(graph: Graph, data: Dataset, wanted: (name: string) => boolean): void {
-  const names = Object.keys(data.shapes);
-  for (const { name } of dataInputs(graph).filter((i) => wanted(i.name))) {
-    const shape = data.shapes[name] ?? (names.length === 1 && names[0] === "" ? data.shapes[""] : undefined);
-    const type = graph.value(name)?.type;
-    const want = type?.kind === "tensor" ? (type.shape ?? []).slice(1) : [];
-    const fits = (d: Dim, i: number): boolean => typeof d !== "number" || d === shape?.[i];
-    if (shape !== undefined && want.length === shape.length && want.every(fits)) continue;
-    if (name === "target" && !names.includes(name))
-      fail("CEC5005", {
-        message: `data set ${data.name} has no array "target"`,
-        why: `\`loss: mse\` compares with one of [${want.join(", ")}] a sample`,
-        help: data.hasLabels ? "leave `loss` out: labels train with cross-entropy" : "put it into the .npz file, beside the inputs",
-      });
-    fail("CEC5005", {
-      message: `data set ${data.name} does not fit input "${name}"`,
-      why: `the input takes samples of [${want.join(", ")}], the data has ${names.map((n) => `${n || "one array"} [${data.shapes[n]?.join(", ")}]`).join("; ")}`,
-      help: "check resize, crop and layout in the data block",
-    });
-  }
-}
-
-function feedsOf(b: TrainingBatch, inputs: ReturnType<typeof dataInputs>, rate: number, step: number, total: number): Record<string, Tensor> {
-  const scalar = (v: number): Tensor => fromNumbers("f32", [], [v]);
-  const feeds: Record<string, Tensor> = { learning_rate: scalar(rate), step: scalar(step + 1), progress: scalar(step / total) };
-  for (const { name, elem } of inputs) {
-    const t =
-      b.arrays[name] ??
-      (name === "labels" && b.labels !== null ? { type: "i64" as const, dims: [b.labels.length], data: b.labels } : (b.arrays[""] as Tensor));
-    feeds[name] = t.type === elem ? t : fromNumbers(elem, t.dims, toNumbers(t));
-  }
-  return feeds;
-}
-
 /** Top-1 accuracy of the model with these weights, in percent. */
 async function top1Of(task: TrainingTask, states: ReadonlyMap<string, Tensor>, data: Dataset, threads: number): Promise<number> {
   const graph = await task.deploy(states);
@@ -253,60 +180,6 @@ async function top1Of(task: TrainingTask, states: ReadonlyMap<string, Tensor>, d
   } finally {
     session.dispose();
   }
-}
-
-/** The op that gives a tensor, and the place in the model's text that it is from. */
-function givenBy(graph: Graph, tensor: string): string {
-  const op = graph.value(tensor)?.producer;
-  if (op == null) return graph.inputs.some((v) => v.name === tensor) ? ", an input or a state of the step" : "";
-  const place = op.loc === undefined ? "" : ` (${op.loc.file}:${op.loc.line}:${op.loc.column})`;
-  return `, given by ${op.kind}${op.name === "" ? "" : ` "${op.name}"`}${place}`;
-}
-
-/** Activations of the model in a training graph: what the ops before the loss make of the batch. */
-function activationsOf(graph: Graph): string[] {
-  const states = new Set(statesOf(graph).map((s) => s.input));
-  const ofBatch = new Set<unknown>(graph.inputs.filter((v) => !states.has(v.name)));
-  const names: string[] = [];
-  for (const op of graph.ops) {
-    if (op.kind !== "constant" && op.name === "loss") break;
-    if (!op.inputs.some((v) => ofBatch.has(v))) continue;
-    for (const v of op.outputs) {
-      ofBatch.add(v);
-      names.push(v.name);
-    }
-  }
-  return names;
-}
-
-async function diverged(
-  session: Awaited<ReturnType<typeof compileTraining>>["session"],
-  lowered: Graph,
-  feeds: Record<string, Tensor>,
-  step: number,
-  loss: number,
-  norm: number,
-  saved: boolean,
-): Promise<never> {
-  const first = Number.isFinite(loss) && Number.isFinite(norm) ? null : await session.firstNonFinite(feeds);
-  const most = first === null ? await session.greatest(feeds, activationsOf(lowered)) : null;
-  const why =
-    first !== null
-      ? `the first tensor that is not finite is "${first}"${givenBy(lowered, first)}`
-      : most === null
-        ? null
-        : `the greatest values are now in "${most.name}", up to ${Number(most.magnitude.toPrecision(2))}${givenBy(lowered, most.name)}`;
-  const what = Number.isFinite(loss)
-    ? Number.isFinite(norm)
-      ? `the loss grew to ${loss.toPrecision(3)}`
-      : "the gradients are not finite"
-    : `the loss is ${loss}`;
-  throw fail("CEC4017", {
-    message: `training diverged at step ${step + 1}: ${what}`,
-    ...(why === null ? {} : { why }),
-    help: `use a smaller \`rate\`, a \`warmup\` or \`clip_norm\`${saved ? "; the last checkpoint is kept" : ""}`,
-    ...(first === null ? {} : { at: { tensor: first } }),
-  });
 }
 
 /** Loss, metric, pace and time left. */

@@ -1,7 +1,7 @@
 /** Passes that keep what a float graph computes and make it smaller or easier to compress. */
 
 import { z } from "zod";
-import { definePass, type PassCall, type PassDefinition } from "../../compiler/core/index.js";
+import { callOf, definePass, type PassDefinition } from "../../compiler/core/index.js";
 import { dedupeConstants } from "./dedupe-constants.js";
 import { eliminateDeadCode } from "./eliminate-dead-code.js";
 import { foldBatchNorm } from "./fold-batch-norm.js";
@@ -34,8 +34,6 @@ export {
   simplifyTransposes,
 };
 
-const call = (pass: unknown, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: pass as PassDefinition, options });
-
 /** The clean-up that every import goes through. Run twice it changes nothing. */
 export const canonicalize = definePass({
   name: "canonicalize",
@@ -48,17 +46,17 @@ export const canonicalize = definePass({
   options: z.object({}).strict(),
   statistics: {},
   expand: () => [
-    call(inferShapes),
-    call(foldConstants),
-    call(removeIdentity),
+    callOf(inferShapes),
+    callOf(foldConstants),
+    callOf(removeIdentity),
     // Removed identities and folded targets make more shapes known: once more.
-    call(inferShapes),
-    call(foldConstants),
-    call(simplifyTransposes),
+    callOf(inferShapes),
+    callOf(foldConstants),
+    callOf(simplifyTransposes),
     // Equal constants first, so that ops that read them become equal.
-    call(dedupeConstants),
-    call(mergeCommonSubexpressions),
-    call(eliminateDeadCode),
+    callOf(dedupeConstants),
+    callOf(mergeCommonSubexpressions),
+    callOf(eliminateDeadCode),
   ],
 });
 
@@ -79,16 +77,16 @@ export const fuse = definePass({
   statistics: {},
   expand: ({ residual }) => [
     // Dead readers would look like readers, and stop fusions.
-    call(eliminateDeadCode),
+    callOf(eliminateDeadCode),
     // Before activations: their patterns hold clips and adds that would be fused away.
-    call(fuseLayerNorm),
-    call(fuseGelu),
-    call(fuseHardSwish),
-    call(fuseMatmulAdd),
-    call(fuseActivation),
+    callOf(fuseLayerNorm),
+    callOf(fuseGelu),
+    callOf(fuseHardSwish),
+    callOf(fuseMatmulAdd),
+    callOf(fuseActivation),
     // After activations, so that an add brings its own along.
-    ...(residual ? [call(fuseResidual)] : []),
-    call(eliminateDeadCode),
+    ...(residual ? [callOf(fuseResidual)] : []),
+    callOf(eliminateDeadCode),
   ],
 });
 

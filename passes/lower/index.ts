@@ -1,5 +1,5 @@
 /** From a float or quantized graph to the ops that the native engine runs. */
-import type { PassCall, PassDefinition } from "../../compiler/core/index.js";
+import { callOf, type PassCall, type PassDefinition } from "../../compiler/core/index.js";
 import { eliminateDeadCode } from "../canonicalize/eliminate-dead-code.js";
 import { fuseActivation } from "../canonicalize/fuse-activation.js";
 import { fuseResidual } from "../canonicalize/fuse-residual.js";
@@ -22,8 +22,6 @@ export const lowerPasses = [
   fuseQuantizedResidual,
 ] as unknown as readonly PassDefinition[];
 
-const call = (pass: unknown, options: object = {}): PassCall => ({ pass: pass as PassDefinition, options: options as PassCall["options"] });
-
 export interface LowerOptions {
   /** Precision of products of f32 tensors (see lower_float). */
   readonly precision?: "f32" | "bf16";
@@ -33,20 +31,20 @@ export interface LowerOptions {
 export function lowerPipeline(level: string, { precision = "f32" }: LowerOptions = {}): PassCall[] {
   return [
     // Float graphs only: a quantized graph has its fusions already, and residual adds of INT8 run on integers.
-    ...(level === "float" ? [call(fuseActivation), call(fuseResidual)] : []),
-    call(lowerQdq),
+    ...(level === "float" ? [callOf(fuseActivation), callOf(fuseResidual)] : []),
+    callOf(lowerQdq),
     // After integer ops took theirs, before float ops look for constant weights.
-    call(foldWeights),
-    call(lowerFloat, { precision }),
+    callOf(foldWeights),
+    callOf(lowerFloat, { precision }),
     // What it left: weights that are state.
-    call(lowerTraining),
+    callOf(lowerTraining),
     // Twice: transposes that cancel make further ops see a channels-last operand.
-    call(assignLayout),
-    call(simplifyTransposes),
-    call(assignLayout),
-    call(simplifyTransposes),
+    callOf(assignLayout),
+    callOf(simplifyTransposes),
+    callOf(assignLayout),
+    callOf(simplifyTransposes),
     // Where no transpose stands between them any more.
-    call(fuseQuantizedResidual),
-    call(eliminateDeadCode),
+    callOf(fuseQuantizedResidual),
+    callOf(eliminateDeadCode),
   ];
 }

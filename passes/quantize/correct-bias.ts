@@ -2,12 +2,12 @@ import { z } from "zod";
 import {
   blobOf,
   type ChannelStatistics,
+  callOf,
   constantTensor,
   definePass,
   f32,
   type Graph,
   type Op,
-  type PassDefinition,
   runPipeline,
   type Tensor,
   type TensorStatistics,
@@ -72,7 +72,7 @@ export const correctBias = definePass({
         progress(round / o.rounds, "measuring the shift of means");
         const quantized = plain.clone();
         for (const l of layers) setBias(quantized, before.get(l.product.y.name) as string, l.bias);
-        await runPipeline(quantized, [{ pass: materializeQdq as unknown as PassDefinition, options: {} }], { verify: "off" });
+        await runPipeline(quantized, [callOf(materializeQdq)], { verify: "off" });
         const operand = (l: Layer): string => ((quantized.value(pre(l)) as Value).producer as Op).inputs[0]?.name ?? "";
         const seen = await observed(
           quantized,

@@ -1,7 +1,7 @@
 /** Quantization: the `quantize` statement and the passes that it stands for. */
 
 import { z } from "zod";
-import { definePass, type PassCall, type PassDefinition } from "../../compiler/core/index.js";
+import { callOf, definePass, type PassDefinition } from "../../compiler/core/index.js";
 import { dedupeConstants } from "../canonicalize/dedupe-constants.js";
 import { eliminateDeadCode } from "../canonicalize/eliminate-dead-code.js";
 import { absorbBias } from "./absorb-bias.js";
@@ -19,8 +19,6 @@ import { roundWeights } from "./rounding/round-weights.js";
 import { smoothQuant } from "./smooth-quant.js";
 import { tuneRanges } from "./tune-ranges.js";
 import { validateQuantization } from "./validate-quantization.js";
-
-const call = (pass: unknown, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: pass as PassDefinition, options });
 
 /**
  * Post-training quantization. `int8`: weights and activations, ranges from calibration. `dynamic`: weights, and matrix products with run-time ranges.
@@ -82,8 +80,8 @@ export const quantize = definePass({
     tune: givenTune,
     ...o
   }) {
-    const tidy = [call(dedupeConstants), call(eliminateDeadCode)];
-    if (mode !== "int8") return [call(quantizeDynamic, { weights: o.weights, keep: o.keep, matmul: mode === "dynamic" }), ...tidy];
+    const tidy = [callOf(dedupeConstants), callOf(eliminateDeadCode)];
+    if (mode !== "int8") return [callOf(quantizeDynamic, { weights: o.weights, keep: o.keep, matmul: mode === "dynamic" }), ...tidy];
     const {
       range,
       rounding,
@@ -103,20 +101,20 @@ export const quantize = definePass({
       tune: givenTune,
     });
     return [
-      ...(align ? [call(alignInput)] : []),
+      ...(align ? [callOf(alignInput)] : []),
       // On the float graph, whose ranges it changes.
-      ...(balanced ? [call(equalize, { of: "activations" })] : []),
-      call(annotateInt8, { ...o, range, rounding }),
-      call(observe, { bins: o.bins }),
-      call(placeInt8, { placement: o.placement ?? "all", mixed_bits: o.mixed_bits }),
-      ...(tune ? [call(tuneRanges)] : []),
+      ...(balanced ? [callOf(equalize, { of: "activations" })] : []),
+      callOf(annotateInt8, { ...o, range, rounding }),
+      callOf(observe, { bins: o.bins }),
+      callOf(placeInt8, { placement: o.placement ?? "all", mixed_bits: o.mixed_bits }),
+      ...(tune ? [callOf(tuneRanges)] : []),
       // Behind the ranges of activations, whose steps the biases have: they bound the scales of weights.
-      ...(rounding === "nearest" ? [] : [call(roundWeights, { method: rounding, ...learning })]),
+      ...(rounding === "nearest" ? [] : [callOf(roundWeights, { method: rounding, ...learning })]),
       // Behind rounding, whose errors it takes back.
-      ...(bias === "none" ? [] : [call(correctBias, { method: bias, samples: recipe === "fast" ? 16 : 128 })]),
+      ...(bias === "none" ? [] : [callOf(correctBias, { method: bias, samples: recipe === "fast" ? 16 : 128 })]),
       // Every range is known now, and nothing has been changed yet.
-      call(validateQuantization, { profile: o.profile }),
-      call(materializeQdq, { pack: o.profile === "cpu" }),
+      callOf(validateQuantization, { profile: o.profile }),
+      callOf(materializeQdq, { pack: o.profile === "cpu" }),
       ...tidy,
     ];
   },

@@ -1,15 +1,5 @@
 import { z } from "zod";
-import {
-  definePass,
-  type Executor,
-  type Feeds,
-  type Graph,
-  type Json,
-  type Op,
-  type PassDefinition,
-  runPipeline,
-  type Value,
-} from "../../compiler/core/index.js";
+import { callOf, definePass, type Executor, type Feeds, type Graph, type Json, type Op, runPipeline, type Value } from "../../compiler/core/index.js";
 import { materializeQdq } from "./materialize-qdq.js";
 import { int8Options } from "./options.js";
 import { paramsOf } from "./ranges.js";
@@ -171,7 +161,7 @@ async function timesOf(graph: Graph, without: ReadonlySet<Op> | null, executor: 
     const twin = copy.ops[i];
     if (twin !== undefined && without?.has(op) === true) twin.annotations = {};
   });
-  await runPipeline(copy, [{ pass: materializeQdq as unknown as PassDefinition, options: {} }], { verify: "off" });
+  await runPipeline(copy, [callOf(materializeQdq)], { verify: "off" });
   return (await executor.profile?.(copy, feeds)) ?? new Map();
 }
 

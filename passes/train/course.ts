@@ -2,6 +2,7 @@
 import { z } from "zod";
 import {
   blobOf,
+  callOf,
   constantTensor,
   dataOption,
   fail,
@@ -9,7 +10,6 @@ import {
   type Graph,
   type PassCall,
   type PassContext,
-  type PassDefinition,
   runPipeline,
   type Scaling,
   type Tensor,
@@ -88,6 +88,12 @@ export const courseOptions = {
   checkpoint_every: natural.default(0).describe("steps between checkpoints; 0: every 30 seconds"),
 } as const;
 
+/** Options of the loss of `train` and `qat`. */
+export const lossOptions = {
+  loss: z.enum(["cross_entropy", "mse"]).default("cross_entropy").describe("as in `add_loss`"),
+  label_smoothing: z.number().min(0).max(1).default(0).describe("as in `add_loss`"),
+} as const;
+
 export type CourseOptions = z.infer<z.ZodObject<typeof courseOptions>>;
 
 /** What a statement trains. */
@@ -107,9 +113,6 @@ export interface Course {
   /** The model for inference with these values of constants. */
   deploy(states: ReadonlyMap<string, Tensor>): Graph | Promise<Graph>;
 }
-
-/** A call of a pass of this folder. */
-export const callOf = (pass: unknown, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: pass as PassDefinition, options });
 
 /**
  * Makes `course.graph` a training graph (`unroll_recurrent`, the loss, `autodiff`, `apply_optimizer`) and has the plan's trainer run it.
@@ -185,8 +188,23 @@ function warnOfScaling(steps: number, s: Scaling, warn: PassContext<unknown, str
     );
 }
 
-/** What a course came to, for the decision log. */
-export const describeOutcome = (o: TrainingOutcome): string =>
+/** Statistics of every statement that trains. */
+export const courseStatistics = { steps: "steps run", skipped: "of these, skipped for overflow", parameters: "tensors trained" } as const;
+
+/** Writes what a course came to into the model, its statistics and the decision log, as `action`. Batch normalization goes back to running statistics. */
+export function adoptOutcome(
+  { graph, rewrite, count, decide }: Pick<PassContext<unknown, keyof typeof courseStatistics>, "graph" | "rewrite" | "count" | "decide">,
+  outcome: TrainingOutcome,
+  action: string,
+): void {
+  count("parameters", adoptConstants(graph, rewrite, outcome.states));
+  count("steps", outcome.steps);
+  count("skipped", outcome.scaling?.skipped ?? 0);
+  const first = graph.ops.find((op) => op.kind !== "constant");
+  if (first !== undefined) decide(first, action, describeOutcome(outcome), outcome.loss);
+}
+
+const describeOutcome = (o: TrainingOutcome): string =>
   [
     `${o.steps} steps`,
     `loss ${o.loss.toFixed(4)}`,
@@ -213,8 +231,8 @@ export function withConstants(graph: Graph, states: ReadonlyMap<string, Tensor>)
   return copy;
 }
 
-/** Writes trained values into the model's constants of these names; returns how many there are. Batch normalization goes back to running statistics. */
-export function adoptConstants(graph: Graph, rewrite: PassContext<unknown, string>["rewrite"], states: ReadonlyMap<string, Tensor>): number {
+/** Writes trained values into the model's constants of these names; returns how many there are. */
+function adoptConstants(graph: Graph, rewrite: PassContext<unknown, string>["rewrite"], states: ReadonlyMap<string, Tensor>): number {
   let adopted = 0;
   for (const [name, tensor] of states) {
     const op = graph.value(name)?.producer;

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { definePass, fail, modelOption, runPipeline } from "../../compiler/core/index.js";
-import { adoptConstants, callOf, courseOptions, describeOutcome, runCourse, withConstants } from "./course.js";
+import { callOf, definePass, fail, modelOption, runPipeline } from "../../compiler/core/index.js";
+import { adoptOutcome, courseOptions, courseStatistics, runCourse, withConstants } from "./course.js";
 import { distillLoss, distillLossOptions, PROJECTION } from "./distill-loss.js";
 import { freePrefix, hiddenName, joinTeacher, LOGITS, namedValue, prepareTeacher } from "./teacher.js";
 import { untieVectors } from "./untie-vectors.js";
@@ -30,9 +30,9 @@ export const distill = definePass({
   keeps: "lossy",
   options,
   positional: ["teacher"],
-  statistics: { steps: "steps run", skipped: "of these, skipped for overflow", parameters: "tensors trained", teacher: "ops of the teacher" },
+  statistics: { ...courseStatistics, teacher: "ops of the teacher" },
   async run(context) {
-    const { graph, options: o, rewrite, count, decide, models } = context;
+    const { graph, options: o, count, models } = context;
     if (models === null) return fail("CEC4016", { message: "`distill` was called without a teacher", help: "put it in a plan and run `cec build`" });
     if (o.teacher_precision === "int8" && context.calibration === null)
       fail("CEC4006", {
@@ -67,10 +67,6 @@ export const distill = definePass({
       output: graph.outputs[0]?.name ?? "",
       deploy: (states) => withConstants(graph, states),
     });
-    count("parameters", adoptConstants(graph, rewrite, outcome.states));
-    count("steps", outcome.steps);
-    count("skipped", outcome.scaling?.skipped ?? 0);
-    const first = graph.ops.find((op) => op.kind !== "constant");
-    if (first !== undefined) decide(first, "distilled", describeOutcome(outcome), outcome.loss);
+    adoptOutcome(context, outcome, "distilled");
   },
 });

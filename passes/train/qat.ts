@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { definePass, type Json, type Op, type PassCall, runPipeline } from "../../compiler/core/index.js";
+import { callOf, definePass, type Json, type Op, type PassCall, runPipeline } from "../../compiler/core/index.js";
 import { dedupeConstants } from "../canonicalize/dedupe-constants.js";
 import { eliminateDeadCode } from "../canonicalize/eliminate-dead-code.js";
 import { foldBatchNorm } from "../canonicalize/fold-batch-norm.js";
@@ -10,7 +10,7 @@ import { int8Options } from "../quantize/options.js";
 import { placeInt8 } from "../quantize/place-int8.js";
 import { validateQuantization } from "../quantize/validate-quantization.js";
 import { addLoss } from "./add-loss.js";
-import { adoptConstants, callOf, courseOptions, describeOutcome, runCourse, withConstants } from "./course.js";
+import { adoptOutcome, courseOptions, courseStatistics, lossOptions, runCourse, withConstants } from "./course.js";
 import { type FakeEdges, trainedSpecs } from "./fake-edges.js";
 import { fakeQuantizing } from "./fake-quantize.js";
 import { parametersOf } from "./parameters.js";
@@ -36,8 +36,7 @@ const trainingOptions = {
       "learn the steps with the weights (LSQ, Esser et al. 2020); false: steps of weights follow the weights, ranges of activations are moving averages of their extremes",
     ),
   freeze: z.number().min(0).max(1).default(0.5).describe("learned_step false: part of the training after which ranges of activations stay"),
-  loss: z.enum(["cross_entropy", "mse"]).default("cross_entropy").describe("as in `add_loss`"),
-  label_smoothing: z.number().min(0).max(1).default(0).describe("as in `add_loss`"),
+  ...lossOptions,
 } as const;
 
 /** Which specs the graph gets before it is trained. */
@@ -70,14 +69,9 @@ export const trainInt8 = definePass({
   keeps: "lossy",
   options: z.object({ ...trainingOptions, profile }).strict(),
   positional: ["data"],
-  statistics: {
-    steps: "steps run",
-    skipped: "of these, skipped for overflow",
-    parameters: "tensors trained",
-    learned: "steps of quantization that were learned",
-  },
+  statistics: { ...courseStatistics, learned: "steps of quantization that were learned" },
   async run(context) {
-    const { graph, options: o, rewrite, count, decide, warn } = context;
+    const { graph, options: o, rewrite, count, warn } = context;
     for (const op of graph.opsOf("batch_normalization"))
       warn("CEC4021", `batch normalization "${op.name}" could not be folded: it stays in float, and is trained ${o.batch_norm}`, { node: op.name });
     const copy = graph.clone();
@@ -111,14 +105,10 @@ export const trainInt8 = definePass({
       },
     );
     const specs = trainedSpecs(graph, edges, outcome.states);
-    count("parameters", adoptConstants(graph, rewrite, outcome.states));
+    adoptOutcome(context, outcome, "trained");
     for (const [op, quant] of specs)
       if (JSON.stringify(quant) !== JSON.stringify(op.annotations["quant"])) rewrite.annotate(op, "quant", quant as Json, "as trained");
-    count("steps", outcome.steps);
-    count("skipped", outcome.scaling?.skipped ?? 0);
     count("learned", steps.length);
-    const first = graph.ops.find((op) => op.kind !== "constant");
-    if (first !== undefined) decide(first, "trained", describeOutcome(outcome), outcome.loss);
   },
 });
 

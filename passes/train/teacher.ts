@@ -1,12 +1,12 @@
 /** A teacher beside its student: made ready for inference, and joined to the student's graph. */
 import {
   type CalibrationSource,
+  callOf,
   type Executor,
   fail,
   type Graph,
   inferOp,
   type PassCall,
-  type PassDefinition,
   runPipeline,
   suggest,
   type Value,
@@ -24,16 +24,13 @@ export function namedValue(graph: Graph, name: string, whose: string): Value {
 }
 
 /** What makes a graph cheap to run: normalizations folded, fusions, and INT8 where it is wanted. */
-const forInference = (precision: "f32" | "int8"): PassCall[] => {
-  const call = (pass: unknown, options: PassCall["options"] = {}): PassCall => ({ pass: pass as PassDefinition, options });
-  return [
-    call(canonicalize),
-    call(foldBatchNorm),
-    call(canonicalize),
-    call(fuse, precision === "f32" ? { residual: true } : {}),
-    ...(precision === "int8" ? [call(quantize, { mode: "int8", recipe: "fast" })] : []),
-  ];
-};
+const forInference = (precision: "f32" | "int8"): PassCall[] => [
+  callOf(canonicalize),
+  callOf(foldBatchNorm),
+  callOf(canonicalize),
+  callOf(fuse, precision === "f32" ? { residual: true } : {}),
+  ...(precision === "int8" ? [callOf(quantize, { mode: "int8", recipe: "fast" })] : []),
+];
 
 /** Outputs of a prepared teacher: its logits, and the tensors that were asked for, in their order. */
 export const LOGITS = "logits";

@@ -1,14 +1,13 @@
 import { z } from "zod";
-import { definePass, runPipeline } from "../../compiler/core/index.js";
+import { callOf, definePass, runPipeline } from "../../compiler/core/index.js";
 import { addLoss } from "./add-loss.js";
-import { adoptConstants, callOf, courseOptions, describeOutcome, runCourse, withConstants } from "./course.js";
+import { adoptOutcome, courseOptions, courseStatistics, lossOptions, runCourse, withConstants } from "./course.js";
 import { untieVectors } from "./untie-vectors.js";
 
 const options = z
   .object({
     ...courseOptions,
-    loss: z.enum(["cross_entropy", "mse"]).default("cross_entropy").describe("as in `add_loss`"),
-    label_smoothing: z.number().min(0).max(1).default(0).describe("as in `add_loss`"),
+    ...lossOptions,
   })
   .strict();
 
@@ -27,9 +26,9 @@ export const train = definePass({
   keeps: "lossy",
   options,
   positional: ["data"],
-  statistics: { steps: "steps run", skipped: "of these, skipped for overflow", parameters: "tensors trained" },
+  statistics: courseStatistics,
   async run(context) {
-    const { graph, options: o, rewrite, count, decide } = context;
+    const { graph, options: o } = context;
     await runPipeline(graph, [callOf(untieVectors)], { verify: "off" });
     const outcome = await runCourse(context, o, {
       statement: "train",
@@ -39,10 +38,6 @@ export const train = definePass({
       output: graph.outputs[0]?.name ?? "",
       deploy: (states) => withConstants(graph, states),
     });
-    count("parameters", adoptConstants(graph, rewrite, outcome.states));
-    count("steps", outcome.steps);
-    count("skipped", outcome.scaling?.skipped ?? 0);
-    const first = graph.ops.find((op) => op.kind !== "constant");
-    if (first !== undefined) decide(first, "trained", describeOutcome(outcome), outcome.loss);
+    adoptOutcome(context, outcome, "trained");
   },
 });

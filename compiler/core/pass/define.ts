@@ -96,6 +96,9 @@ export interface PassCall {
   readonly statement?: Statement;
 }
 
+/** A call of a pass, whose definition may be of any options. */
+export const callOf = (pass: unknown, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: pass as PassDefinition, options });
+
 /**
  * Declares a pass.
  *

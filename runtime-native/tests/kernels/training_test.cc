@@ -24,24 +24,30 @@ INSTANTIATE_TEST_SUITE_P(All, ConvWgrad, testing::ValuesIn(kWgrad), [](const aut
 TEST_P(ConvWgrad, IsTheSumOverRowsAndTheScalarBits) {
   CEC_SKIP_UNLESS_RUNNABLE(GetParam());
   struct Case {
-    size_t images, size, channels, outputs;
+    size_t images, size, channels, outputs, stride = 1, dilation = 1, pad = 1, kernel_w = 3;
   };
-  for (const Case& c : {Case{1, 5, 1, 1}, Case{3, 6, 3, 17}, Case{2, 13, 16, 16}, Case{1, 7, 17, 5}, Case{2, 4, 33, 9}, Case{1, 12, 48, 23}}) {
+  for (const Case& c : {Case{1, 5, 1, 1}, Case{3, 6, 3, 17}, Case{2, 13, 16, 16}, Case{1, 7, 17, 5}, Case{2, 4, 33, 9}, Case{1, 12, 48, 23}, Case{2, 9, 3, 40, 2}, Case{1, 11, 16, 20, 3, 2, 2}, Case{3, 4, 12, 32, 1, 1, 0, 1},
+                        Case{2, 3, 2, 16, 1, 1, 4}, Case{2, 8, 20, 16, 2, 1, 0, 2}}) {
     TapGeometry g;
-    g.in_h = g.in_w = g.out_h = g.out_w = c.size;
-    g.kernel_h = g.kernel_w = 3;
-    g.pad_top = g.pad_left = 1;
+    g.in_h = g.in_w = c.size;
+    g.kernel_h = 3;
+    g.kernel_w = c.kernel_w;
+    g.stride_h = g.stride_w = c.stride;
+    g.dilation_h = g.dilation_w = c.dilation;
+    g.out_h = (c.size + 2 * c.pad - 2 * c.dilation - 1) / c.stride + 1;
+    g.out_w = (c.size + 2 * c.pad - (c.kernel_w - 1) * c.dilation - 1) / c.stride + 1;
+    g.pad_top = g.pad_left = static_cast<ptrdiff_t>(c.pad);
     g.pixel_stride = c.channels;
-    const size_t pixels = c.size * c.size, rows = c.images * pixels, taps = 9;
+    const size_t pixels = g.out_h * g.out_w, rows = c.images * pixels, taps = 3 * c.kernel_w, image = c.size * c.size * c.channels;
     std::vector<int32_t> offsets(pixels * taps);
     build_tap_offsets(g, offsets.data());
     Random random(static_cast<unsigned>(c.channels));
-    Guarded<float> x(rows * c.channels), dy(rows * c.outputs), dw(c.outputs * taps * c.channels);
+    Guarded<float> x(c.images * image), dy(rows * c.outputs), dw(c.outputs * taps * c.channels);
     fill_uniform(x, random);
     fill_uniform(dy, random);
     std::vector<float> scalar(dw.size(), 0.5f);
     std::fill(dw.data(), dw.data() + dw.size(), 0.5f);
-    ConvWgradF32Args args{{offsets.data(), pixels, taps, c.channels, pixels * c.channels}, x.data(), dy.data(), c.outputs, dw.data()};
+    ConvWgradF32Args args{g, c.channels, x.data(), dy.data(), c.outputs, dw.data()};
     // In parts of rows and outputs: they do not change the bits.
     const size_t half = rows / 2, some = c.outputs / 3;
     GetParam()->accumulate(args, 0, half, 0, some);
@@ -54,7 +60,7 @@ TEST_P(ConvWgrad, IsTheSumOverRowsAndTheScalarBits) {
       double sum = 0.5;
       for (size_t r = 0; r < rows; ++r) {
         const int32_t at = offsets[r % pixels * taps + t];
-        if (at >= 0) sum += static_cast<double>(dy[r * c.outputs + o]) * static_cast<double>(x[r / pixels * pixels * c.channels + static_cast<size_t>(at) + ch]);
+        if (at >= 0) sum += static_cast<double>(dy[r * c.outputs + o]) * static_cast<double>(x[r / pixels * image + static_cast<size_t>(at) + ch]);
       }
       ASSERT_NEAR(static_cast<double>(dw[i]), sum, 1e-4) << i;
     }

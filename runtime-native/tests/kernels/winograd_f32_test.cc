@@ -37,7 +37,8 @@ void check(const WinogradF32Variant& v, WinogradTile tile, const Problem& p, dou
   fill_uniform(w, random);
   fill_uniform(bias, random);
   fill_uniform(residual, random);
-  winograd_weights(tile, p.out, p.channels, w.data(), u.data());
+  winograd_weights(tile, p.out, p.channels, w.data(), u.data(), 0, p.out / 2);
+  winograd_weights(tile, p.out, p.channels, w.data(), u.data(), p.out / 2, p.out);
 
   WinogradInputArgs in;
   in.shape = shape;
@@ -56,7 +57,7 @@ void check(const WinogradF32Variant& v, WinogradTile tile, const Problem& p, dou
       for (size_t o = 0; o < p.out; ++o) {
         double sum = 0;
         for (size_t c = 0; c < p.channels; ++c) {
-          sum += static_cast<double>(transformed[(i * tiles + t) * p.channels + c]) * static_cast<double>(u[(i * p.channels + c) * p.out + o]);
+          sum += static_cast<double>(transformed[(i * tiles + t) * p.channels + c]) * static_cast<double>(u[(i * p.out + o) * p.channels + c]);
         }
         products[(i * tiles + t) * p.out + o] = static_cast<float>(sum);
       }

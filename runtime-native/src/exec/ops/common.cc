@@ -59,16 +59,8 @@ int64_t window_output(int64_t input, int64_t kernel, int64_t stride, int64_t dil
   return out;
 }
 
-TapTable make_taps(const Window2d& window, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w, int64_t channels) {
-  constexpr int64_t kMaxOffsets = int64_t{1} << 28;
-  TapTable table;
-  table.pixels = static_cast<size_t>(out_h * out_w);
-  const int64_t taps = window.kernel[0] * window.kernel[1];
-  table.taps = static_cast<size_t>(taps);
-  if (out_h * out_w > 0 && taps > kMaxOffsets / (out_h * out_w)) throw Error(codes::kMemory, "a window of " + std::to_string(taps) + " elements over " + std::to_string(out_h * out_w) + " positions is too large for the engine");
-  if (in_h * in_w * channels >= (int64_t{1} << 31)) throw Error(codes::kMemory, "one image has more than 2^31 elements, which is too large for the engine");
-  table.offsets.resize(table.pixels * table.taps);
-  TapGeometry& geometry = table.geometry;
+TapGeometry geometry_of(const Window2d& window, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w, int64_t channels) {
+  TapGeometry geometry;
   geometry.in_h = static_cast<size_t>(in_h);
   geometry.in_w = static_cast<size_t>(in_w);
   geometry.out_h = static_cast<size_t>(out_h);
@@ -82,7 +74,20 @@ TapTable make_taps(const Window2d& window, int64_t in_h, int64_t in_w, int64_t o
   geometry.pad_top = static_cast<ptrdiff_t>(window.pads[0]);
   geometry.pad_left = static_cast<ptrdiff_t>(window.pads[1]);
   geometry.pixel_stride = static_cast<size_t>(channels);
-  if (!table.offsets.empty()) build_tap_offsets(geometry, table.offsets.data());
+  return geometry;
+}
+
+TapTable make_taps(const Window2d& window, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w, int64_t channels) {
+  constexpr int64_t kMaxOffsets = int64_t{1} << 28;
+  TapTable table;
+  table.pixels = static_cast<size_t>(out_h * out_w);
+  const int64_t taps = window.kernel[0] * window.kernel[1];
+  table.taps = static_cast<size_t>(taps);
+  if (out_h * out_w > 0 && taps > kMaxOffsets / (out_h * out_w)) throw Error(codes::kMemory, "a window of " + std::to_string(taps) + " elements over " + std::to_string(out_h * out_w) + " positions is too large for the engine");
+  if (in_h * in_w * channels >= (int64_t{1} << 31)) throw Error(codes::kMemory, "one image has more than 2^31 elements, which is too large for the engine");
+  table.offsets.resize(table.pixels * table.taps);
+  table.geometry = geometry_of(window, in_h, in_w, out_h, out_w, channels);
+  if (!table.offsets.empty()) build_tap_offsets(table.geometry, table.offsets.data());
   return table;
 }
 

@@ -39,6 +39,7 @@ struct TapTable {
   TapGeometry geometry;
   Taps taps_for(size_t channels, size_t batch_stride) const { return Taps{offsets.data(), pixels, taps, channels, batch_stride}; }
 };
+TapGeometry geometry_of(const Window2d& window, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w, int64_t channels);
 TapTable make_taps(const Window2d& window, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w, int64_t channels);
 
 /// Products of f32 tensors, in the precision that attribute `precision` names: f32 (the default) or bf16.

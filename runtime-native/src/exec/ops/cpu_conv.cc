@@ -1,6 +1,7 @@
 // Channels-last convolutions: cpu.conv, cpu.qconv, cpu.conv_transpose.
 #include "exec/ops/common.h"
 #include "exec/ops/lists.h"
+#include "exec/ops/transposed.h"
 #include "exec/ops/winograd.h"
 
 namespace cec {
@@ -186,8 +187,12 @@ class Conv final : public ConvBase {
       packed_ = allocate_aligned(packed_bytes_);
       dwconv_.pack(static_cast<size_t>(outputs_), taps, w, packed_.get());
     } else if (const std::optional<WinogradTile> tile = winograd_form(ctx); tile.has_value()) {
-      winograd_.emplace(*tile, static_cast<size_t>(group_channels_), static_cast<size_t>(outputs_), w, ctx.kernels());
-      packed_bytes_ = winograd_->bytes();
+      winograd_.emplace(*tile, static_cast<size_t>(group_channels_), static_cast<size_t>(outputs_), ctx.kernels());
+      packed_bytes_ = winograd_->packed_bytes();
+      packed_ = allocate_aligned(packed_bytes_);
+      std::vector<float> transformed(winograd_->transformed_bytes() / sizeof(float));
+      winograd_->transform(w, transformed.data(), 0, static_cast<size_t>(outputs_));
+      winograd_->pack(transformed.data(), packed_.get(), 0, winograd_->matrices());
     } else if (k != 0 && outputs_ != 0) {
       stride_ = gemm_.packed_bytes(group_outputs(), k);
       packed_bytes_ = stride_ * static_cast<size_t>(groups_);
@@ -219,7 +224,7 @@ class Conv final : public ConvBase {
     float* y = ctx.dst<float>(0);
     const size_t ld = static_cast<size_t>(outputs_);
     if (winograd_.has_value() && state.rows != 0) {
-      winograd_->run(state.winograd, x, zeros_.data(), y, epilogue_at(ctx, 0), ctx);
+      winograd_->run(state.winograd, packed_.get(), x, zeros_.data(), y, epilogue_at(ctx, 0), ctx);
       return;
     }
     if (packed_ == nullptr || state.rows == 0) {
@@ -317,7 +322,7 @@ class Conv final : public ConvBase {
   Clamp clamp_;
   std::vector<float> bias_, zeros_;
   size_t stride_ = 0;
-  std::optional<WinogradWeights> winograd_;
+  std::optional<WinogradConv> winograd_;
 };
 
 /// Scales and epilogue of cpu.qconv and cpu.qgemm.
@@ -683,7 +688,7 @@ class QGemm final : public Op {
 /// tap (i, j) of output pixel p reads input pixel (p + pad - i * dilation) / stride where that division is exact.
 class ConvTranspose final : public Op {
  public:
-  explicit ConvTranspose(CreateContext& ctx) : gemm_(*ctx.kernels().gemm_f32), clamp_(read_activation(ctx.attrs())), window_(read_window(ctx.attrs())) {
+  explicit ConvTranspose(CreateContext& ctx) : clamp_(read_activation(ctx.attrs())), window_(read_window(ctx.attrs())) {
     const Constant& w = ctx.constant(1, "weights");
     if (w.type.dtype != DType::f32 || w.type.shape.rank() != 4) reject("the weights must be f32[C,kh,kw,O/g], they are " + w.type.to_string());
     groups_ = static_cast<size_t>(ctx.attrs().bounded("group", 1, 1, 1 << 30));
@@ -705,23 +710,10 @@ class ConvTranspose final : public Op {
       bias_.assign(bias.as<float>(), bias.as<float>() + outputs);
       ctx.absorb(2);
     }
-    const size_t taps = static_cast<size_t>(window_.kernel[0] * window_.kernel[1]);
-    const size_t group_channels = channels_ / groups_;
-    const size_t k = taps * group_channels;
-    stride_ = gemm_.packed_bytes(group_outputs_, k);
-    packed_bytes_ = stride_ * groups_;
-    packed_ = allocate_aligned(packed_bytes_);
-    // [C][taps][O] to [O][taps][C] for each group.
-    std::vector<float> turned(group_outputs_ * k);
-    const float* from = w.as<float>();
-    for (size_t g = 0; g < groups_; ++g) {
-      for (size_t o = 0; o < group_outputs_; ++o) {
-        for (size_t t = 0; t < taps; ++t) {
-          for (size_t c = 0; c < group_channels; ++c) turned[(o * taps + t) * group_channels + c] = from[((g * group_channels + c) * taps + t) * group_outputs_ + o];
-        }
-      }
-      gemm_.pack(group_outputs_, k, turned.data(), k, 1, static_cast<char*>(packed_.get()) + g * stride_);
-    }
+    conv_.emplace(window_, channels_ / groups_, group_outputs_, groups_, *ctx.kernels().gemm_f32);
+    packed_ = allocate_aligned(conv_->packed_bytes());
+    std::vector<float> turned(conv_->turned_bytes() / sizeof(float));
+    conv_->pack(w.as<float>(), turned.data(), packed_.get());
     zeros_.assign(channels_ + 16, 0.0f);
     ctx.absorb(1);
   }
@@ -730,80 +722,32 @@ class ConvTranspose final : public Op {
     ctx.expect(0, DType::f32);
     const Shape& x = ctx.shape(0);
     if (x.rank() != 4 || x[3] != static_cast<int64_t>(channels_)) reject_shape("the input must be [N,H,W," + std::to_string(channels_) + "], it is " + x.to_string());
-    std::array<int64_t, 2> out{};
-    for (size_t i = 0; i < 2; ++i) {
-      const int64_t in = x[static_cast<int>(i) + 1];
-      checked_bytes(DType::u8, Shape{in, window_.stride[i]});
-      out[i] = (in - 1) * window_.stride[i] + output_padding_[i] + (window_.kernel[i] - 1) * window_.dilation[i] + 1 - window_.pads[i] - window_.pads[i + 2];
-      if (in == 0 || out[i] < 0) reject_shape("the padding leaves no result for an input of " + x.to_string());
-    }
-    const int64_t outputs = static_cast<int64_t>(group_outputs_ * groups_);
-    ctx.output(0, DType::f32, Shape{x[0], out[0], out[1], outputs});
+    const std::array<int64_t, 2> out = transposed_output(window_, output_padding_, x);
+    ctx.output(0, DType::f32, Shape{x[0], out[0], out[1], static_cast<int64_t>(group_outputs_ * groups_)});
     auto state = std::make_unique<State>();
-    // The table's layout and limits are those of make_taps; which input a tap reads is what differs.
-    const int64_t taps = window_.kernel[0] * window_.kernel[1];
-    const int64_t pixels = out[0] * out[1];
-    if (pixels > 0 && taps > (int64_t{1} << 28) / pixels) throw Error(codes::kMemory, "a window of " + std::to_string(taps) + " elements over " + std::to_string(pixels) + " positions is too large for the engine");
-    if (x[1] * x[2] * x[3] >= (int64_t{1} << 31)) throw Error(codes::kMemory, "one image has more than 2^31 elements, which is too large for the engine");
-    state->taps.pixels = static_cast<size_t>(pixels);
-    state->taps.taps = static_cast<size_t>(taps);
-    state->taps.offsets.reserve(static_cast<size_t>(pixels * taps));
-    const auto source = [&](size_t axis, int64_t out_at, int64_t tap) -> int64_t {
-      const int64_t at = out_at + window_.pads[axis] - tap * window_.dilation[axis];
-      if (at < 0 || at % window_.stride[axis] != 0) return -1;
-      const int64_t in_at = at / window_.stride[axis];
-      return in_at < x[static_cast<int>(axis) + 1] ? in_at : -1;
-    };
-    for (int64_t oy = 0; oy < out[0]; ++oy) {
-      for (int64_t ox = 0; ox < out[1]; ++ox) {
-        for (int64_t ky = 0; ky < window_.kernel[0]; ++ky) {
-          const int64_t iy = source(0, oy, ky);
-          for (int64_t kx = 0; kx < window_.kernel[1]; ++kx) {
-            const int64_t ix = source(1, ox, kx);
-            state->taps.offsets.push_back(iy < 0 || ix < 0 ? -1 : static_cast<int32_t>((iy * x[2] + ix) * x[3]));
-          }
-        }
-      }
-    }
-    state->rows = static_cast<size_t>(x[0] * pixels);
-    state->batch_stride = static_cast<size_t>(x[1] * x[2] * x[3]);
+    state->plan = conv_->plan(x, out, ctx);
     ctx.state = std::move(state);
   }
 
   void run(RunContext& ctx) const override {
-    const State& state = ctx.state<State>();
-    const size_t outputs = group_outputs_ * groups_;
-    const size_t group_channels = channels_ / groups_;
-    for (size_t g = 0; g < groups_; ++g) {
-      ConvF32Args args;
-      args.rows = state.rows;
-      args.n = group_outputs_;
-      args.taps = state.taps.taps_for(group_channels, state.batch_stride);
-      args.base = ctx.src<float>(0) + g * group_channels;
-      args.zero = zeros_.data();
-      args.packed_b = static_cast<char*>(packed_.get()) + g * stride_;
-      args.c = ctx.dst<float>(0) + g * group_outputs_;
-      args.ldc = outputs;
-      args.epilogue.bias = bias_.empty() ? nullptr : bias_.data() + g * group_outputs_;
-      args.epilogue.lo = clamp_.lo;
-      args.epilogue.hi = clamp_.hi;
-      run_tiles(ctx.pool(), args.rows, args.n, gemm_.m_step, gemm_.n_step, state.rows * args.n * args.taps.taps * group_channels,
-                [&](size_t m0, size_t m1, size_t n0, size_t n1) { gemm_.conv(args, m0, m1, n0, n1); });
-    }
+    EpilogueF32 epilogue;
+    epilogue.bias = bias_.empty() ? nullptr : bias_.data();
+    epilogue.lo = clamp_.lo;
+    epilogue.hi = clamp_.hi;
+    conv_->run(ctx.state<State>().plan, packed_.get(), ctx.src<float>(0), zeros_.data(), ctx.dst<float>(0), epilogue, ctx);
   }
-  size_t packed_bytes() const override { return packed_bytes_; }
+  size_t packed_bytes() const override { return conv_->packed_bytes(); }
 
  private:
   struct State : OpState {
-    TapTable taps;
-    size_t rows = 0, batch_stride = 0;
+    TransposedConv::Plan plan;
   };
-  const GemmF32Variant& gemm_;
   Clamp clamp_;
   Window2d window_;
   std::array<int64_t, 2> output_padding_{};
-  size_t groups_ = 1, channels_ = 0, group_outputs_ = 0, stride_ = 0, packed_bytes_ = 0;
+  size_t groups_ = 1, channels_ = 0, group_outputs_ = 0;
   std::vector<float> bias_, zeros_;
+  std::optional<TransposedConv> conv_;
   std::shared_ptr<void> packed_;
 };
 

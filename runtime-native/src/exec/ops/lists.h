@@ -18,6 +18,7 @@ OpList quantize_ops();
 OpList cast_ops();
 OpList resize_ops();
 OpList recurrent_ops();
+OpList conv_variable_ops();
 OpList train_conv_ops();
 OpList train_norm_ops();
 OpList train_update_ops();

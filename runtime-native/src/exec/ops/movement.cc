@@ -535,8 +535,12 @@ class Pad final : public Op {
   explicit Pad(CreateContext& ctx) : mode_(parse(ctx.attrs().text("mode", "constant"))), pads_(ctx.attrs().integers("pads", {})) {}
 
   // No table of positions: it would be as large as the result, and made before anybody has memory for that.
+  struct Axis {
+    int64_t in, out, begin;
+    bool kept() const { return begin == 0 && in == out; }
+  };
   struct State : OpState {
-    std::vector<int64_t> begin;
+    std::vector<Axis> axes;  // at least one, the innermost last
   };
 
   void prepare(PrepareContext& ctx) const override {
@@ -570,7 +574,7 @@ class Pad final : public Op {
     ctx.output(0, ctx.dtype(0), y);
     if (y.rank() > 1 && y.count(1, y.rank()) >= (int64_t{1} << 31)) throw Error(codes::kMemory, "padding " + x.to_string() + " to " + y.to_string() + " gives one sample more than 2^31 elements, which is too large for the engine");
     auto state = std::make_unique<State>();
-    state->begin = std::move(begin);
+    state->axes = joined(x, y, begin);
     ctx.state = std::move(state);
   }
 
@@ -584,6 +588,20 @@ class Pad final : public Op {
   }
 
  private:
+  /// As few axes as do the same: one that is kept whole is part of the axis around it, whose padding are then whole rows of it.
+  std::vector<Axis> joined(const Shape& x, const Shape& y, const std::vector<int64_t>& begin) const {
+    std::vector<Axis> axes;  // the outermost last
+    for (int axis = x.rank() - 1; axis >= 0; --axis) {
+      Axis a{x[axis], y[axis], begin[static_cast<size_t>(axis)]};
+      if (mode_ == Mode::constant) a.begin = std::clamp(a.begin, -a.in, a.out);  // beyond that, nothing of the source is left
+      if (axes.empty() || !axes.back().kept() || (mode_ != Mode::constant && !a.kept())) axes.push_back(a);
+      else axes.back() = {a.in * axes.back().in, a.out * axes.back().out, a.begin * axes.back().in};
+    }
+    if (axes.empty()) axes.push_back({1, 1, 0});
+    std::reverse(axes.begin(), axes.end());
+    return axes;
+  }
+
   /// The position in an axis of `dim` elements that stands for position `at` (0: its first element; below it and from `dim` on: padding), or -1 for the constant.
   int64_t source(int64_t at, int64_t dim) const {
     if (at >= 0 && at < dim) return at;
@@ -601,35 +619,27 @@ class Pad final : public Op {
 
   template <typename T>
   void run_as(RunContext& ctx) const {
-    const std::vector<int64_t>& before = ctx.state<State>().begin;
+    const std::vector<Axis>& axes = ctx.state<State>().axes;
     const TensorType& y = ctx.output(0);
     if (y.count() == 0) return;
-    const Shape& x = ctx.input(0).shape;
     const T fill = ctx.has(2) ? *ctx.src<T>(2) : T{0};
-    const int rank = x.rank();
-    if (rank == 0) {
-      *ctx.dst<T>(0) = *ctx.src<T>(0);
-      return;
-    }
-    const int64_t length = y.shape[rank - 1];
-    const int64_t dim = x[rank - 1];
-    const int64_t shift = before[static_cast<size_t>(rank - 1)];
+    const auto [dim, length, shift] = axes.back();
     // Of each row [from, to) lies in the source.
     const int64_t from = std::min(std::max<int64_t>(shift, 0), length);
     const int64_t to = std::max(from, std::min(shift + dim, length));
-    parallel(ctx.pool(), static_cast<size_t>(y.count() / length), 1 + kGrain / static_cast<size_t>(length), [&](size_t begin, size_t end, int) {
+    parallel(ctx.pool(), static_cast<size_t>(y.count() / length), 1 + kGrain / static_cast<size_t>(length), [&, dim = dim, length = length, shift = shift](size_t begin, size_t end, int) {
       for (size_t row = begin; row < end; ++row) {
-        size_t rest = row;
+        int64_t rest = static_cast<int64_t>(row);
         int64_t offset = 0;
         int64_t stride = dim;
         bool outside = false;
-        for (int axis = rank - 2; axis >= 0; --axis) {
-          const size_t size = static_cast<size_t>(y.shape[axis]);
-          const int64_t at = source(static_cast<int64_t>(rest % size) - before[static_cast<size_t>(axis)], x[axis]);
-          rest /= size;
+        for (size_t i = axes.size() - 1; i-- > 0;) {
+          const Axis& axis = axes[i];
+          const int64_t at = source((i == 0 ? rest : rest % axis.out) - axis.begin, axis.in);
+          if (i != 0) rest /= axis.out;
           outside = outside || at < 0;
           offset += at * stride;
-          stride *= x[axis];
+          stride *= axis.in;
         }
         T* const result = ctx.dst<T>(0) + static_cast<int64_t>(row) * length;
         if (outside) {
@@ -638,13 +648,11 @@ class Pad final : public Op {
         }
         const T* const values = ctx.src<T>(0) + offset;
         const auto pad = [&](int64_t i, int64_t end) {
-          for (; i < end; ++i) {
-            const int64_t at = source(i - shift, dim);
-            result[i] = at < 0 ? fill : values[at];
-          }
+          if (mode_ == Mode::constant) return static_cast<void>(std::fill(result + i, result + end, fill));
+          for (; i < end; ++i) result[i] = values[source(i - shift, dim)];
         };
         pad(0, from);
-        if (to > from) std::memcpy(result + from, values + (from - shift), static_cast<size_t>(to - from) * sizeof(T));
+        if (to > from) std::copy(values + (from - shift), values + (to - shift), result + from);
         pad(to, length);
       }
     });

@@ -102,24 +102,18 @@ bool choose_winograd_q(const WinogradProblem& p, Isa isa) {
   return with_weights(tiles * (16 * products / (rate * filled) + transforms), 16 * products * 2) < 0.85 * direct;
 }
 
-WinogradWeights::WinogradWeights(WinogradTile tile, size_t channels, size_t outputs, const float* w, const KernelTable& kernels)
-    : tile_(tile), channels_(channels), outputs_(outputs), gemm_(*kernels.gemm_f32), transform_(*kernels.winograd_f32) {
-  const size_t matrices = winograd_matrices(tile);
-  stride_ = gemm_.packed_bytes(outputs, channels);
-  bytes_ = stride_ * matrices;
-  packed_ = allocate_aligned(bytes_);
-  std::vector<float> transformed(matrices * channels * outputs);
-  winograd_weights(tile, outputs, channels, w, transformed.data());
-  for (size_t i = 0; i < matrices; ++i) {
-    gemm_.pack(outputs, channels, transformed.data() + i * channels * outputs, 1, outputs, static_cast<char*>(packed_.get()) + i * stride_);
-  }
+WinogradConv::WinogradConv(WinogradTile tile, size_t channels, size_t outputs, const KernelTable& kernels)
+    : tile_(tile), channels_(channels), outputs_(outputs), gemm_(*kernels.gemm_f32), transform_(*kernels.winograd_f32), stride_(gemm_.packed_bytes(outputs, channels)) {}
+
+void WinogradConv::pack(const float* transformed, void* packed, size_t begin, size_t end) const {
+  for (size_t i = begin; i < end; ++i) gemm_.pack(outputs_, channels_, transformed + i * channels_ * outputs_, channels_, 1, static_cast<char*>(packed) + i * stride_);
 }
 
-WinogradSchedule WinogradWeights::plan(const WinogradProblem& p, size_t batch, PrepareContext& ctx) const {
+WinogradSchedule WinogradConv::plan(const WinogradProblem& p, size_t batch, PrepareContext& ctx) const {
   return schedule_of(p, winograd_outputs(tile_), batch, winograd_matrices(tile_) * (channels_ + outputs_) * sizeof(float), gemm_.m_step, ctx);
 }
 
-void WinogradWeights::run(const WinogradSchedule& s, const float* x, const float* zero, float* y, const EpilogueF32& epilogue, RunContext& ctx) const {
+void WinogradConv::run(const WinogradSchedule& s, const void* packed, const float* x, const float* zero, float* y, const EpilogueF32& epilogue, RunContext& ctx) const {
   const size_t matrices = winograd_matrices(tile_), in_stride = s.block * channels_, out_stride = s.block * outputs_;
   const auto transformed = [](char* workspace) { return reinterpret_cast<float*>(workspace); };
   const auto products = [&](char* workspace) { return transformed(workspace) + matrices * in_stride; };
@@ -142,7 +136,7 @@ void WinogradWeights::run(const WinogradSchedule& s, const float* x, const float
           args.n = args.ldc = outputs_;
           args.k = args.lda = channels_;
           args.a = transformed(workspace) + i * in_stride;
-          args.packed_b = static_cast<const char*>(packed_.get()) + i * stride_;
+          args.packed_b = static_cast<const char*>(packed) + i * stride_;
           args.c = products(workspace) + i * out_stride;
           gemm_.gemm(args, 0, rows, 0, outputs_);
         }

@@ -32,26 +32,30 @@ struct WinogradSchedule {
   bool by_blocks = true;  // a worker takes whole blocks; else all workers share the steps of each
 };
 
-/// Weights of one f32 convolution in Winograd form.
-class WinogradWeights {
+/// One f32 convolution in Winograd form; its packed weights are the caller's.
+class WinogradConv {
  public:
-  /// `w` is [outputs][3][3][channels].
-  WinogradWeights(WinogradTile tile, size_t channels, size_t outputs, const float* w, const KernelTable& kernels);
+  WinogradConv(WinogradTile tile, size_t channels, size_t outputs, const KernelTable& kernels);
+  /// The matrices between the two steps of packing.
+  size_t transformed_bytes() const { return matrices() * channels_ * outputs_ * sizeof(float); }
+  size_t packed_bytes() const { return stride_ * matrices(); }
+  size_t matrices() const { return winograd_matrices(tile_); }
+  /// First step, for outputs [begin, end) of `w`, which is [outputs][3][3][channels].
+  void transform(const float* w, float* transformed, size_t begin, size_t end) const { winograd_weights(tile_, outputs_, channels_, w, transformed, begin, end); }
+  /// Second step, for matrices [begin, end).
+  void pack(const float* transformed, void* packed, size_t begin, size_t end) const;
   WinogradSchedule plan(const WinogradProblem& problem, size_t batch, PrepareContext& ctx) const;
-  void run(const WinogradSchedule& schedule, const float* x, const float* zero, float* y, const EpilogueF32& epilogue, RunContext& ctx) const;
-  size_t bytes() const { return bytes_; }
+  void run(const WinogradSchedule& schedule, const void* packed, const float* x, const float* zero, float* y, const EpilogueF32& epilogue, RunContext& ctx) const;
 
  private:
   WinogradTile tile_;
   size_t channels_, outputs_;
   const GemmF32Variant& gemm_;
   const WinogradF32Variant& transform_;
-  std::shared_ptr<void> packed_;
   size_t stride_ = 0;  // bytes of one packed matrix
-  size_t bytes_ = 0;
 };
 
-/// The same for integers; F(2x2, 3x3).
+/// The same for integers, F(2x2, 3x3), with weights of its own.
 class WinogradQWeights {
  public:
   /// `bias` may be null.

@@ -1,4 +1,4 @@
-// dW += dY^T X in f32: the gradient of a convolution's weights, channels last, with X found through Taps.
+// dW += dY^T X in f32: the gradient of a convolution's weights, channels last, with X found by the convolution's geometry.
 #pragma once
 
 #include "../common.h"
@@ -6,8 +6,9 @@
 namespace cec {
 
 struct ConvWgradF32Args {
-  Taps taps;                  ///< of the forward convolution; channels = those of this group
-  const float* x = nullptr;   ///< first element of the first image (of this group)
+  TapGeometry geometry;       ///< of the forward convolution
+  size_t channels = 0;        ///< input channels of this group
+  const float* x = nullptr;   ///< first element of the first image (of this group); images follow each other
   const float* dy = nullptr;  ///< [images * pixels][ld_dy], first output channel of this group
   size_t ld_dy = 0;
   float* dw = nullptr;  ///< [outputs][taps][channels], contiguous
@@ -21,7 +22,7 @@ struct ConvWgradF32Variant {
   const char* name;
   Isa isa;
   void (*accumulate)(const ConvWgradF32Args& args, size_t r0, size_t r1, size_t o0, size_t o1);
-  /// The same of a depthwise convolution: taps.channels = outputs, channel c of dy meets channel c of x only, and dw is [taps][channels].
+  /// The same of a depthwise convolution: channels = outputs, channel c of dy meets channel c of x only, and dw is [taps][channels].
   void (*accumulate_depthwise)(const ConvWgradF32Args& args, size_t r0, size_t r1);
 };
 

@@ -93,23 +93,38 @@ void output(WinogradTile tile, const WinogradOutputArgs& a, size_t tile0, size_t
   else output_tiles<4>(kOutput4, a, tile0, tile1);
 }
 
+// U = G g G^T for some channels at a time, which the compiler makes vectors of.
 template <size_t kIn>
-void transform_weights(const double (&matrix)[kIn][3], size_t n, size_t channels, const float* w, float* u) {
-  for (size_t o = 0; o < n; ++o) {
-    for (size_t c = 0; c < channels; ++c) {
-      double g[3][3], t[kIn][kIn];
-      for (size_t i = 0; i < 9; ++i) g[i / 3][i % 3] = static_cast<double>(w[(o * 9 + i) * channels + c]);
-      both_sides(matrix, g, t);
-      for (size_t i = 0; i < kIn * kIn; ++i) u[(i * channels + c) * n + o] = static_cast<float>(t[i / kIn][i % kIn]);
+void transform_weights(const double (&matrix)[kIn][3], size_t n, size_t channels, const float* w, float* u, size_t begin, size_t end) {
+  constexpr size_t kLanes = 8;
+  for (size_t o = begin; o < end; ++o) {
+    for (size_t c = 0; c < channels; c += kLanes) {
+      const size_t lanes = std::min(kLanes, channels - c);
+      double g[3][3][kLanes] = {}, half[kIn][3][kLanes], sum[kLanes];
+      for (size_t i = 0; i < 9; ++i) {
+        for (size_t l = 0; l < lanes; ++l) g[i / 3][i % 3][l] = static_cast<double>(w[(o * 9 + i) * channels + c + l]);
+      }
+      for (size_t i = 0; i < kIn; ++i) {
+        for (size_t j = 0; j < 3; ++j) {
+          for (size_t l = 0; l < kLanes; ++l) half[i][j][l] = matrix[i][0] * g[0][j][l] + matrix[i][1] * g[1][j][l] + matrix[i][2] * g[2][j][l];
+        }
+      }
+      for (size_t i = 0; i < kIn; ++i) {
+        for (size_t j = 0; j < kIn; ++j) {
+          for (size_t l = 0; l < kLanes; ++l) sum[l] = half[i][0][l] * matrix[j][0] + half[i][1][l] * matrix[j][1] + half[i][2][l] * matrix[j][2];
+          float* const to = u + ((i * kIn + j) * n + o) * channels + c;
+          for (size_t l = 0; l < lanes; ++l) to[l] = static_cast<float>(sum[l]);
+        }
+      }
     }
   }
 }
 
 }  // namespace
 
-void winograd_weights(WinogradTile tile, size_t n, size_t channels, const float* w, float* u) {
-  if (tile == WinogradTile::f2) transform_weights(kWeights2, n, channels, w, u);
-  else transform_weights(kWeights4, n, channels, w, u);
+void winograd_weights(WinogradTile tile, size_t n, size_t channels, const float* w, float* u, size_t begin, size_t end) {
+  if (tile == WinogradTile::f2) transform_weights(kWeights2, n, channels, w, u, begin, end);
+  else transform_weights(kWeights4, n, channels, w, u, begin, end);
 }
 
 const WinogradF32Variant winograd_f32__scalar = {"winograd_f32__scalar", Isa::scalar, input, output};

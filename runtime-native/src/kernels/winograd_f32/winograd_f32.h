@@ -50,8 +50,9 @@ struct WinogradF32Variant {
   void (*output)(WinogradTile tile, const WinogradOutputArgs& args, size_t tile0, size_t tile1);
 };
 
-/// Transforms weights [n][3][3][channels] to matrices [channels][n] (row-major, `winograd_matrices` of them, one after the other), in f64 inside.
-void winograd_weights(WinogradTile tile, size_t n, size_t channels, const float* w, float* u);
+/// Transforms the outputs [begin, end) of weights [n][3][3][channels] to their rows of the matrices [n][channels] (`winograd_matrices` of them, one after the
+/// other), in f64 inside.
+void winograd_weights(WinogradTile tile, size_t n, size_t channels, const float* w, float* u, size_t begin, size_t end);
 
 #define CEC_KERNEL_VARIANT(isa, name) extern const WinogradF32Variant name;
 #include "variants.inc"

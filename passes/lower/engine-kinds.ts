@@ -102,6 +102,7 @@ const kinds: ReadonlyMap<string, ReadonlySet<ElementType>> = new Map([
     "train.batch_norm_backward",
     "train.layer_norm_backward",
     "train.relu_backward",
+    "train.dropout",
     "train.round_half",
     "train.fake_quantize",
     "train.fake_quantize_backward",

@@ -12,6 +12,7 @@ import {
   type Value,
 } from "../../compiler/core/index.js";
 import { gradientName, LOSS_SCALE, nextName } from "./autodiff.js";
+import { stepInput } from "./sample-dropout.js";
 
 export const optimizerOptions = {
   kind: z.enum(["sgd", "adam", "adamw"]).default("sgd").describe("SGD with momentum, Adam, or AdamW (weight decay apart from the gradient)"),
@@ -71,7 +72,7 @@ export const applyOptimizer = definePass({
         edit.insert(kind, inputs, { attrs, name: "optimizer" }).outputs[0] as Value;
       const scalar = (x: number): Value => edit.constant("optimizer.c", fromNumbers("f32", [], [x]));
       const rate = edit.addInput("learning_rate", tensorType("f32", []));
-      const step = options.kind === "sgd" ? null : edit.addInput("step", tensorType("f32", []));
+      const step = options.kind === "sgd" ? null : stepInput(graph, edit);
       const squares = parameters.map((p) => v("reduce_sum_square", [p.gradient], { keepdims: 0 }));
       const total = v("sqrt", [squares.length === 1 ? (squares[0] as Value) : v("sum", squares)]);
       const lossScale = graph.inputs.find((i) => i.name === LOSS_SCALE);

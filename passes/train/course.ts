@@ -18,6 +18,7 @@ import {
 } from "../../compiler/core/index.js";
 import { applyOptimizer, initialStates, LOSS_SCALES, optimizerOptions } from "./apply-optimizer.js";
 import { autodiff, LOSS_SCALE } from "./autodiff.js";
+import { sampleDropout } from "./sample-dropout.js";
 import { unrollRecurrent } from "./unroll-recurrent.js";
 
 const { kind: optimizerKind, ...optimizer } = optimizerOptions;
@@ -115,7 +116,7 @@ export interface Course {
 }
 
 /**
- * Makes `course.graph` a training graph (`unroll_recurrent`, the loss, `autodiff`, `apply_optimizer`) and has the plan's trainer run it.
+ * Makes `course.graph` a training graph (`unroll_recurrent`, `sample_dropout`, the loss, `autodiff`, `apply_optimizer`) and has the plan's trainer run it.
  * @returns values of parameters and running statistics by the names of their constants
  * @throws CecError CEC4016 without a trainer
  */
@@ -129,7 +130,7 @@ export async function runCourse(
     fail("CEC4016", { message: `\`${course.statement}\` was called without data sets`, help: "put it in a plan and run `cec build`" });
   const { graph, output } = course;
   const seed = Math.floor(random() * 2 ** 31);
-  await runPipeline(graph, [callOf(unrollRecurrent), ...course.loss], { seed });
+  await runPipeline(graph, [callOf(unrollRecurrent), callOf(sampleDropout), ...course.loss], { seed });
   const parameters = o.parameters === undefined ? {} : { parameters: [...o.parameters, ...(course.parameters?.(graph) ?? [])] };
   const frozen = [...(o.frozen ?? []), ...(course.frozen ?? [])];
   await runPipeline(graph, [callOf(autodiff, { batch_norm: o.batch_norm, frozen, scaled: o.precision === "f16", ...parameters })]);

@@ -10,6 +10,7 @@ import { fuseBatchNormRelu } from "./fuse-batch-norm-relu.js";
 import { halfPrecision } from "./half-precision.js";
 import { qat, trainInt8 } from "./qat.js";
 import { recomputeActivations } from "./recompute-activations.js";
+import { sampleDropout } from "./sample-dropout.js";
 import { train } from "./train.js";
 import { unrollRecurrent } from "./unroll-recurrent.js";
 import { untieVectors } from "./untie-vectors.js";
@@ -25,6 +26,7 @@ export { differentiable } from "./gradients/index.js";
 export { halfPrecision } from "./half-precision.js";
 export { qat, trainInt8 } from "./qat.js";
 export { recomputeActivations } from "./recompute-activations.js";
+export { sampleDropout } from "./sample-dropout.js";
 export { train } from "./train.js";
 export { unrollRecurrent } from "./unroll-recurrent.js";
 export { untieVectors } from "./untie-vectors.js";
@@ -39,6 +41,7 @@ export const trainPasses = [
   distillLoss,
   unrollRecurrent,
   untieVectors,
+  sampleDropout,
   autodiff,
   applyOptimizer,
   fuseBatchNormRelu,

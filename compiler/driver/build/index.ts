@@ -74,6 +74,8 @@ export interface BuildResult {
 /** Every build starts from a cleaned graph: shapes known, constants folded. */
 const first: PassCall = { pass: passTable.get("canonicalize") as PassCall["pass"], options: {} };
 
+const withoutDropout: PassCall = { pass: passTable.get("remove_identity") as PassCall["pass"], options: {} };
+
 /**
  * A plan that requires a latency of our engine lets measured times decide what runs on INT8, unless it says otherwise. Statements that train have a checkpoint each.
  */
@@ -87,9 +89,13 @@ function settledOptions(plan: CheckedPlan, s: CheckedPlan["steps"][number], chec
 /** Of each step, where it trains. */
 const checkpointsOf = (plan: CheckedPlan) => checkpointNames(plan.steps, (s) => passOf(s.name, s.plugin));
 
+/** The passes of a plan. Dropout stays in the model until the last statement that trains. */
 export function planCalls(plan: CheckedPlan): PassCall[] {
   const checkpoints = checkpointsOf(plan);
-  return [first, ...stepCalls(plan.steps.map((s, i) => ({ ...s, options: settledOptions(plan, s, checkpoints[i] ?? null) })))];
+  const calls = stepCalls(plan.steps.map((s, i) => ({ ...s, options: settledOptions(plan, s, checkpoints[i] ?? null) })));
+  const trained = checkpoints.findLastIndex((c) => c != null) + 1;
+  if (trained === 0) return [first, ...calls];
+  return [{ ...first, options: { keep_dropout: true } }, ...calls.slice(0, trained), withoutDropout, ...calls.slice(trained)];
 }
 
 export async function build(file: CheckedFile, plan: CheckedPlan, options: BuildOptions): Promise<BuildResult> {
@@ -219,16 +225,18 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
   }
 }
 
-/** Clean-up takes dropout out of the graph before it is trained: that is said. */
+/** A plan's own clean-up takes dropout out of the graph before it is trained: that is said. */
 function untrainedDropout(plan: CheckedPlan, source: Graph): Diagnostic[] {
   const dropped = source.opsOf("dropout");
-  const training = plan.steps.find((s) => s.data.length > 0);
+  const cleaned = plan.steps.findIndex((s) => ["canonicalize", "remove_identity"].includes(s.name) && s.options["keep_dropout"] !== true);
+  const training = plan.steps.find((s, i) => s.data.length > 0 && cleaned >= 0 && i > cleaned);
   if (dropped.length === 0 || training === undefined) return [];
   return [
     diagnostic("CEC4033", {
       severity: "warning",
       message: `\`${training.name}\` trains without the dropout of the model (${dropped.length} op${dropped.length === 1 ? "" : "s"})`,
-      help: "against overfitting use `weight_decay`, `augment`, `label_smoothing` or `validate`",
+      why: `\`${plan.steps[cleaned]?.name}\` before it takes dropout out, as for inference`,
+      help: `write \`${plan.steps[cleaned]?.name} { keep_dropout: true }\``,
       span: training.span,
     }),
   ];

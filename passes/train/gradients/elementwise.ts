@@ -188,6 +188,7 @@ export const elementwise = {
       g.add(0, () => dy);
     },
   },
+  "train.dropout": unary((g, dy) => g.value("train.dropout", [dy, g.x(1)], g.kind.attrs)),
   cum_sum: unary((g, dy) => g.value("cum_sum", [dy, g.x(1)], { ...g.kind.attrs, reverse: flag(g.kind, "reverse") ? 0 : 1 })),
   trilu: unary((g, dy) => g.value("trilu", [dy, g.kind.inputs[1] ?? null], g.kind.attrs)),
   softmax: unary((g, dy, _, y) => {

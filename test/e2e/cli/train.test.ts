@@ -163,12 +163,31 @@ it("names the op with the greatest values where the loss grew beyond use", () =>
   );
 });
 
-it("says what does nothing in training, and which label no class has", () => {
+it("drops while training: another course than without, the same after an interruption, and nothing of it in the result", async () => {
   const folder = temporaryFolder();
-  write(folder, "plan.cplan", plan("steps: 2").replace("flatten |>", "flatten |> dropout(0.3) |>"));
-  const r = build(folder, "out");
-  expect(r.status).toBe(0);
-  expect(r.stderr).toContain("warning[CEC4033]: `train` trains without the dropout of the model (1 op)");
+  const dropped = plan("epochs: 3, checkpoint_every: 1").replace("flatten |>", "flatten |> dropout(0.3) |>");
+  write(folder, "plan.cplan", dropped);
+  const r = build(folder, "out", "--threads", "2");
+  expect([r.status, r.stderr]).toEqual([0, ""]);
+  const bytes = readFileSync(join(folder, "out/net.onnx"));
+  expect(importOnnx(bytes).opsOf("dropout")).toEqual([]);
+  const at = join(folder, "cut/training.ckpt");
+  await interrupted(folder, ["build", "plan.cplan", "--out", "cut"], "SIGKILL", () => existsSync(at));
+  expect(existsSync(join(folder, "cut/net.onnx"))).toBe(false);
+  expect(build(folder, "cut").status).toBe(0);
+  expect(readFileSync(join(folder, "cut/net.onnx")).equals(bytes)).toBe(true);
+  write(folder, "plan.cplan", dropped.replace("  train {", "  canonicalize\n  train {"));
+  const without = build(folder, "without");
+  expect(without.status).toBe(0);
+  expect(without.stderr).toContain("warning[CEC4033]: `train` trains without the dropout of the model (1 op)");
+  expect(without.stderr).toContain("canonicalize { keep_dropout: true }");
+  write(folder, "plan.cplan", dropped.replace("  train {", "  canonicalize { keep_dropout: true }\n  train {"));
+  expect(build(folder, "kept").stderr).toBe("");
+  expect(readFileSync(join(folder, "kept/net.onnx")).equals(readFileSync(join(folder, "without/net.onnx")))).toBe(false);
+});
+
+it("says which label no class has", () => {
+  const folder = temporaryFolder();
   write(folder, "plan.cplan", plan("epochs: 1").replace("linear(10)", "linear(5)"));
   write(folder, "mse.cplan", plan("epochs: 1, loss: mse"));
   expect(cec(folder, ["build", "mse.cplan"]).stderr).toContain(
@@ -270,7 +289,7 @@ it("a training that ends below its source is told as that", () => {
 });
 
 it("Ctrl-C leaves a checkpoint of the last step, and the same command goes on", async () => {
-  const folder = project('epochs: 8, rate: 0.1, checkpoint_every: 1000000, validate: "shapes.test", evaluate_every: 1000000');
+  const folder = project('epochs: 30, rate: 0.1, checkpoint_every: 1000000, validate: "shapes.test", evaluate_every: 1000000');
   expect(build(folder, "whole").status).toBe(0);
   let since = 0;
   const cut = await interrupted(folder, ["build", "plan.cplan", "--out", "cut"], "SIGINT", () => {

@@ -94,6 +94,7 @@ function training(): NativeCase[] {
       channels_last: 1,
     }),
     one("train.relu_backward", [f(5, 7), f(5, 7)]),
+    ...[0, 0.1, 0.5, 0.999].map((ratio) => one("train.dropout", [f(40, 501), scalar("f32", 7)], { ratio, seed: 2 ** 31 - 1 })),
     one("train.round_half", [f(5, 7)], {}, 2),
     one("train.round_half", [tensor("f32", [9], [0, -0, 1e-8, -2e-8, 4e-8, 65519, 65520, -1e9, 1 / 3])], {}, 2),
     one("cast", [tensor("f32", [9], [0, -0, 1e-8, -2e-8, 4e-8, 65519, 65520, -1e9, 1 / 3])], { to: "f16" }),

@@ -80,6 +80,6 @@ export const codes4 = {
   },
   CEC4033: {
     title: "Training without dropout",
-    text: "Dropout does nothing when a model is trained, as in inference: masks are not drawn. Against overfitting there are `weight_decay`, `augment`, `label_smoothing`, and `validate`, which keeps the best weights.",
+    text: "A plan's clean-up before a statement that trains takes dropout out of the model, as for inference: the model is trained without it. `canonicalize { keep_dropout: true }` leaves it in; it is removed after the last statement that trains.",
   },
 } as const satisfies Record<string, CodeText>;

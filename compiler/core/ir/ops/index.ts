@@ -150,6 +150,7 @@ import { trainAdam } from "./train/adam.js";
 import { trainBatchNorm } from "./train/batch_norm.js";
 import { trainBatchNormBackward } from "./train/batch_norm_backward.js";
 import { trainConvBackwardWeights } from "./train/conv_backward_weights.js";
+import { trainDropout } from "./train/dropout.js";
 import { trainFakeQuantize } from "./train/fake_quantize.js";
 import { trainFakeQuantizeBackward } from "./train/fake_quantize_backward.js";
 import { trainLayerNormBackward } from "./train/layer_norm_backward.js";
@@ -314,6 +315,7 @@ const table = {
   "train.batch_norm": trainBatchNorm,
   "train.batch_norm_backward": trainBatchNormBackward,
   "train.conv_backward_weights": trainConvBackwardWeights,
+  "train.dropout": trainDropout,
   "train.fake_quantize": trainFakeQuantize,
   "train.fake_quantize_backward": trainFakeQuantizeBackward,
   "train.layer_norm_backward": trainLayerNormBackward,

@@ -38,6 +38,37 @@ class ReluBackward final : public Op {
   const TrainingF32Variant& kernel_;
 };
 
+/// Which elements are dropped is a function of the seed, the step and the element's place: the gradient draws the same mask again.
+class Dropout final : public Op {
+ public:
+  explicit Dropout(CreateContext& ctx) : kernel_(*ctx.kernels().training) {
+    ratio_ = ctx.attrs().number("ratio");
+    if (!(ratio_ >= 0 && ratio_ < 1)) reject("ratio is " + std::to_string(ratio_) + "; it must be from 0 to below 1");
+    seed_ = static_cast<uint32_t>(ctx.attrs().bounded("seed", 0, 0, std::numeric_limits<int32_t>::max()));
+  }
+  void prepare(PrepareContext& ctx) const override {
+    ctx.expect(0, DType::f32);
+    expect_scalar(ctx, 1);
+    ctx.output(0, DType::f32, ctx.shape(0));
+    ctx.inplace_with = {0};
+  }
+  void run(RunContext& ctx) const override {
+    const float step = *ctx.src<float>(1);
+    DropoutF32 d{};
+    d.key = dropout_mix(seed_ + dropout_mix(step >= 0 && step < 4294967296.0f ? static_cast<uint32_t>(step) : 0));
+    d.second = dropout_mix(d.key);
+    d.threshold = static_cast<uint32_t>(std::min(std::ceil(ratio_ * 4294967296.0), 4294967295.0));
+    d.scale = static_cast<float>(1 / (1 - ratio_));
+    parallel(ctx.pool(), static_cast<size_t>(ctx.output(0).count()), 16384,
+             [&](size_t begin, size_t end, int) { kernel_.dropout(d, begin, end - begin, ctx.src<float>(0) + begin, ctx.dst<float>(0) + begin); });
+  }
+
+ private:
+  const TrainingF32Variant& kernel_;
+  double ratio_ = 0;
+  uint32_t seed_ = 0;
+};
+
 /// Results y, and how many elements are not 0 and how many of these became 0.
 class RoundHalf final : public Op {
  public:
@@ -304,6 +335,7 @@ class Adam final : public Op {
 };
 
 constexpr OpKind kOps[] = {
+    {"train.dropout", 2, 2, 1, 1, create_op<Dropout>},
     {"train.relu_backward", 2, 2, 1, 1, create_op<ReluBackward>},
     {"train.round_half", 1, 1, 2, 2, create_op<RoundHalf>},
     {"train.max_pool_backward", 2, 2, 1, 1, create_op<MaxPoolBackward>},

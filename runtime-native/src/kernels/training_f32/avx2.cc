@@ -10,6 +10,6 @@ namespace {
 
 }  // namespace
 
-const TrainingF32Variant training_f32__avx2_x8 = {"training_f32__avx2_x8", Isa::avx2, relu_backward<Vec>, fake_quantize<Vec>, fake_quantize_backward<Vec>, sgd<Vec>, adam<Vec>};
+const TrainingF32Variant training_f32__avx2_x8 = {"training_f32__avx2_x8", Isa::avx2, relu_backward<Vec>, dropout, fake_quantize<Vec>, fake_quantize_backward<Vec>, sgd<Vec>, adam<Vec>};
 
 }  // namespace cec

@@ -14,6 +14,15 @@ void relu_backward(size_t n, const float* dy, const float* y, float* dx) {
   });
 }
 
+// Plain, for the compiler to make vectors of: it is integers.
+inline void dropout(const DropoutF32& d, size_t first, size_t n, const float* x, float* y) {
+  const uint32_t from = static_cast<uint32_t>(first) + d.key;
+  for (size_t i = 0; i < n; ++i) {
+    const uint32_t h = dropout_mix(dropout_mix(from + static_cast<uint32_t>(i)) ^ d.second);
+    y[i] = h < d.threshold ? 0.0f : x[i] * d.scale;
+  }
+}
+
 template <class V>
 void fake_quantize(const FakeQuantizeF32& q, size_t n, const float* x, float* y) {
   const typename V::Reg scale = V::set1(q.scale), zero = V::set1(q.zero_point), low = V::set1(q.q_min), high = V::set1(q.q_max);

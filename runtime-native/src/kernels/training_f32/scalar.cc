@@ -13,6 +13,6 @@ namespace {
 
 }  // namespace
 
-const TrainingF32Variant training_f32__scalar = {"training_f32__scalar", Isa::scalar, relu_backward<Vec>, fake_quantize<Vec>, fake_quantize_backward<Vec>, sgd<Vec>, adam<Vec>};
+const TrainingF32Variant training_f32__scalar = {"training_f32__scalar", Isa::scalar, relu_backward<Vec>, dropout, fake_quantize<Vec>, fake_quantize_backward<Vec>, sgd<Vec>, adam<Vec>};
 
 }  // namespace cec

@@ -16,6 +16,20 @@ struct AdamF32 {
   bool decoupled;                       ///< AdamW
 };
 
+/// The finalizer of MurmurHash3 (Appleby): every bit of the result depends on every bit of `h`.
+constexpr uint32_t dropout_mix(uint32_t h) {
+  h ^= h >> 16;
+  h *= 0x85ebca6bU;
+  h ^= h >> 13;
+  h *= 0xc2b2ae35U;
+  return h ^ (h >> 16);
+}
+
+struct DropoutF32 {
+  uint32_t key, second, threshold;
+  float scale;
+};
+
 /// Fake quantization with one scale.
 struct FakeQuantizeF32 {
   float scale, zero_point, q_min, q_max;
@@ -30,6 +44,8 @@ struct TrainingF32Variant {
   Isa isa;
   /// dx = y > 0 ? dy : 0
   void (*relu_backward)(size_t n, const float* dy, const float* y, float* dx);
+  /// y = dropped ? 0 : x * scale for the elements [first, first + n) of a tensor; element i is dropped where mix(mix(i + key) ^ second) < threshold (`dropout_mix`)
+  void (*dropout)(const DropoutF32& d, size_t first, size_t n, const float* x, float* y);
   /// y = (clamp(round(x / scale) + zero_point, q_min, q_max) - zero_point) * scale, halves to even
   void (*fake_quantize)(const FakeQuantizeF32& q, size_t n, const float* x, float* y);
   /// dx = dy where the integer is inside, else 0; adds dy * (round(x / scale) - x / scale) inside and dy * (q - zero_point) at the end beyond which x is to sums

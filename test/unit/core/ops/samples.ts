@@ -104,6 +104,7 @@ export const samples: readonly OpCase[] = [
   one("train.max_pool_backward", [nhwc, iota(1, 2, 2, 2)], { kernel_shape: [2, 2], strides: [2, 2], channels_last: 1 }),
   one("train.layer_norm_backward", [x, x, t("f32", [3], [1, 2, 3])], {}, 3),
   one("train.relu_backward", [x, x]),
+  one("train.dropout", [x, scalar("f32", 3)], { ratio: 0.5, seed: 1 }),
   one("train.round_half", [x], {}, 2),
   one("train.fake_quantize", [x, scalar("f32", 0.5)], { q_min: -4, q_max: 3 }),
   one("train.fake_quantize_backward", [x, x, scalar("f32", 0.5), scalar("f32", 1)], { q_min: -4, q_max: 3, lsq_gradient_scale: 0.5 }, 2),

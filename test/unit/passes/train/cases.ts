@@ -24,6 +24,7 @@ const anywhere =
 
 export const cases: readonly GradientCase[] = [
   ...anywhere.map((kind) => one(kind, kind === "cum_sum" ? [x(3, 4), i64([], [1])] : [kind === "tan" ? within(-1, 1, 3, 4) : x(3, 4)])),
+  one("train.dropout", [x(3, 4), still([], [7])], { ratio: 0.4, seed: 5 }),
   one("cum_sum", [x(3, 4), i64([], [0])], { exclusive: 1, reverse: 1 }),
   one("gelu", [x(3, 4)], { approximate: "tanh" }),
   one("elu", [x(3, 4)], { alpha: 0.5 }),

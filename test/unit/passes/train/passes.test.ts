@@ -1,7 +1,7 @@
 /** The passes of training: what they make of a graph, and what they refuse. */
 import { expect, it } from "vitest";
-import { fromNumbers, parsePasses, printGraph, type Tensor, toNumbers } from "../../../../compiler/core/index.js";
-import { passes, statesOf } from "../../../../passes/index.js";
+import { fromNumbers, type PassDefinition, parsePasses, printGraph, runPipeline, type Tensor, toNumbers } from "../../../../compiler/core/index.js";
+import { passes, sampleDropout, statesOf } from "../../../../passes/index.js";
 import { graphOf, runPasses } from "../support.js";
 import { evaluate, outputOf, relativeError } from "./gradient-check.js";
 
@@ -145,4 +145,42 @@ it("what cannot be trained is refused with its cause", async () => {
 
 it("a loss is added once", async () => {
   await expect(runPasses(graphOf(model), "add-loss, add-loss")).rejects.toThrow(/CEC4015: the graph has an output "loss" already/);
+});
+
+it("masks of dropout drop their part, scale the rest, and are drawn anew at each step, op and seed", async () => {
+  const n = 40_000;
+  const masks = async (seed: number): Promise<boolean[][]> => {
+    const graph = graphOf(`
+      in %x : f32[${n}]
+      const %r : f32[] = splat(0.3)
+      %a = dropout %x, %r @"a"
+      %b = dropout %x, %r @"b"
+      out %a
+      out %b`);
+    await runPipeline(graph, [{ pass: sampleDropout as unknown as PassDefinition, options: {} }], { seed });
+    return [1, 2, 3].flatMap((step) => {
+      const ones = fromNumbers("f32", [n], new Array(n).fill(1));
+      const at = evaluate(
+        graph,
+        new Map([
+          ["x", ones],
+          ["step", fromNumbers("f32", [], [step])],
+        ]),
+      );
+      return graph.outputs.map((o) => {
+        const y = [...toNumbers(at(o.value))];
+        expect(new Set(y)).toEqual(new Set([0, Math.fround(1 / 0.7)]));
+        return y.map((v) => v === 0);
+      });
+    });
+  };
+  const all = [...(await masks(1)), ...(await masks(2))];
+  const share = (m: readonly boolean[]): number => m.filter(Boolean).length / n;
+  // Five standard deviations of what independent draws would give.
+  const near = (p: number): number => 5 * Math.sqrt((p * (1 - p)) / n);
+  for (const [i, a] of all.entries()) {
+    expect(Math.abs(share(a) - 0.3)).toBeLessThan(near(0.3));
+    for (const shift of [1, 2, 16, 1024]) expect(Math.abs(share(a.map((v, k) => v && a[(k + shift) % n] === true)) - 0.09)).toBeLessThan(near(0.09));
+    for (const b of all.slice(i + 1)) expect(Math.abs(share(a.map((v, k) => v && b[k] === true)) - 0.09)).toBeLessThan(near(0.09));
+  }
 });

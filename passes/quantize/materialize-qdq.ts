@@ -101,10 +101,12 @@ export const materializeQdq = definePass({
       const at = (x: number): number =>
         Math.min(high, Math.max(low, roundHalfEven(Math.fround(Math.fround(x) / (scale[0] as number))) + (zeroPoint[0] as number)));
       const limits = [typeof least === "number" ? at(least) : low, typeof most === "number" ? at(most) : high];
-      // All of 8 bits: runtimes see that the clip does nothing.
-      if (bits === undefined && limits[0] === low && limits[1] === high) return null;
+      const all = bits === undefined && limits[0] === low && limits[1] === high;
+      // Runtimes see that a clip does nothing where no integer stands for a value beyond it, not where the last one rounds back to its end.
+      const value = (q: number): number => Math.fround(Math.fround(scale[0] as number) * (q - (zeroPoint[0] as number)));
+      if (all && (typeof least !== "number" || value(low) >= least) && (typeof most !== "number" || value(high) <= most)) return null;
       edit.setAttrs(op, attrs);
-      return limits;
+      return all ? null : limits;
     }
 
     /** Weights, and the bias in their steps. */

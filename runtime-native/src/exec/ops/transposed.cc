@@ -135,7 +135,10 @@ void TransposedConv::run(const Plan& p, const void* packed, const float* x, cons
         continue;
       }
       const size_t chunks = (table.pixels + p.chunk - 1) / p.chunk, width = p.phases[i].width;
-      parallel(ctx.pool(), p.images * chunks, 1, [&](size_t begin, size_t end, int worker) {
+      // Multiply-accumulates below which another thread is not worth waking.
+      constexpr size_t kLeastWork = 1 << 15;
+      const size_t work = 1 + std::min(p.chunk, table.pixels) * outputs_ * table.taps * channels_;
+      parallel(ctx.pool(), p.images * chunks, 1 + kLeastWork / work, [&](size_t begin, size_t end, int worker) {
         ConvF32Args part = args;
         part.c = ctx.scratch<float>(p.scratch) + static_cast<size_t>(worker) * p.chunk * outputs_;
         part.ldc = outputs_;

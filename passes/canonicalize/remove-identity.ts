@@ -17,6 +17,7 @@ function identityReason(op: Op, keepDropout: boolean): string | null {
     case "identity":
       return "identity";
     case "dropout":
+      if (op.inputs[1] != null && all(op.inputs[1], 0)) return "nothing is dropped";
       return !keepDropout && (op.inputs[2] == null || all(op.inputs[2], 0)) ? "dropout does nothing in inference" : null;
     case "reshape":
     case "expand":

@@ -18,7 +18,7 @@ import {
 } from "../../compiler/core/index.js";
 import { applyOptimizer, initialStates, LOSS_SCALES, optimizerOptions } from "./apply-optimizer.js";
 import { autodiff, LOSS_SCALE } from "./autodiff.js";
-import { sampleDropout } from "./sample-dropout.js";
+import { sampleDropout, withoutMasks } from "./sample-dropout.js";
 import { unrollRecurrent } from "./unroll-recurrent.js";
 
 const { kind: optimizerKind, ...optimizer } = optimizerOptions;
@@ -131,6 +131,7 @@ export async function runCourse(
   const { graph, output } = course;
   const seed = Math.floor(random() * 2 ** 31);
   await runPipeline(graph, [callOf(unrollRecurrent), callOf(sampleDropout), ...course.loss], { seed });
+  for (const { op, why } of withoutMasks(graph)) warn("CEC4033", `dropout "${op.name}" does nothing in this training: ${why}`);
   const parameters = o.parameters === undefined ? {} : { parameters: [...o.parameters, ...(course.parameters?.(graph) ?? [])] };
   const frozen = [...(o.frozen ?? []), ...(course.frozen ?? [])];
   await runPipeline(graph, [callOf(autodiff, { batch_norm: o.batch_norm, frozen, scaled: o.precision === "f16", ...parameters })]);

@@ -29,6 +29,14 @@ const weightOperands: Readonly<Record<string, readonly number[]>> = {
   unsqueeze: [0],
 };
 
+/** Kinds whose operands at these places are weights whatever their size: one channel has one bias. Elsewhere a single number is a constant of the formula. */
+const certain: ReadonlySet<string> = new Set(
+  "conv conv_transpose gemm matmul batch_normalization train.batch_norm layer_normalization instance_normalization group_normalization prelu lstm gru rnn".split(
+    " ",
+  ),
+);
+const products: ReadonlySet<string> = new Set(["conv", "conv_transpose", "gemm", "matmul"]);
+
 const elementsOf = ({ outputs: [v] }: Op): number => (v?.type.kind === "tensor" ? (elementCount(v.type.shape) ?? 0) : 0);
 
 /** `*` stands for any text, `?` for one character. */
@@ -44,17 +52,25 @@ export function matcher(pattern: string): (name: string) => boolean {
 const isWeight = (graph: Graph, op: Op): boolean => {
   const v = op.outputs[0] as Value;
   if (v.type.kind !== "tensor" || !isFloat(v.type.elem)) return false;
-  return graph.users(v).some((user) => user.inputs.some((x, i) => x === v && weightOperands[user.kind]?.includes(i) === true));
+  const many = elementsOf(op) > 1;
+  return graph
+    .users(v)
+    .some((user) =>
+      user.inputs.some((x, i) => x === v && weightOperands[user.kind]?.includes(i) === true && (many || certain.has(user.kind) || isBias(user, i))),
+    );
 };
 
+/** What is added to a product. */
+const isBias = (op: Op, i: number): boolean => op.kind === "add" && products.has(op.inputs[1 - i]?.producer?.kind ?? "");
+
 /**
- * Constants that training changes, in graph order: float operands at the places where ops keep weights, of more than one element; or those that match `patterns`
- * (then of any size).
+ * Constants that training changes, in graph order: float operands at the places where ops keep weights; single numbers only of ops that have no others there, and
+ * biases of products. Or those that match `patterns`.
  * @throws CecError CEC4014 for a pattern that matches no float constant
  */
 export function parametersOf(graph: Graph, patterns: readonly string[] | undefined): Op[] {
   const constants = floats(graph);
-  if (patterns === undefined) return constants.filter((op) => isWeight(graph, op) && elementsOf(op) > 1);
+  if (patterns === undefined) return constants.filter((op) => isWeight(graph, op));
   return matching(constants, patterns);
 }
 

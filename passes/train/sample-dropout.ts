@@ -14,6 +14,21 @@ function ratioOf(op: Op): number | null {
   return t === null ? null : (toNumbers(t)[0] as number);
 }
 
+/** Why a dropout op cannot drop while training; `null` where it can, or has nothing to drop. */
+function obstacle(graph: Graph, op: Op): string | null {
+  const ratio = ratioOf(op);
+  if (ratio === null) return "its ratio is computed";
+  if (!(ratio >= 0 && ratio < 1)) return `its ratio is ${ratio}`;
+  return op.outputs.slice(1).some((v) => graph.isUsed(v)) ? "its mask is read" : null;
+}
+
+/** Dropout ops that are left as in inference though they were to drop something. */
+export const withoutMasks = (graph: Graph): readonly { readonly op: Op; readonly why: string }[] =>
+  graph.opsOf("dropout").flatMap((op) => {
+    const why = obstacle(graph, op);
+    return why === null ? [] : [{ op, why }];
+  });
+
 /**
  * Makes dropout drop: in a graph that is to be trained, `dropout` becomes `train.dropout`, whose mask is drawn from the seed, the op's place and the step (a further
  * input `step`). Put it before `autodiff`.
@@ -29,16 +44,7 @@ export const sampleDropout = definePass({
   run({ graph, rewrite, random, count, decide }) {
     for (const op of graph.opsOf("dropout")) {
       const ratio = ratioOf(op);
-      const why =
-        ratio === null
-          ? "its ratio is computed"
-          : ratio === 0
-            ? "its ratio is 0"
-            : ratio >= 1
-              ? "nothing would be left"
-              : op.outputs.slice(1).some((v) => graph.isUsed(v))
-                ? "its mask is read"
-                : null;
+      const why = ratio === 0 ? "its ratio is 0" : obstacle(graph, op);
       if (ratio === null || why !== null) {
         decide(op, "left alone", why ?? "");
         continue;

@@ -51,6 +51,7 @@ export async function prepareTeacher(
   kept.forEach((v, i) => {
     graph.addOutput(i === 0 ? LOGITS : hiddenName(i - 1), v);
   });
+  for (const op of graph.opsOf("dropout")) graph.replaceAllUses(op.outputs[0] as Value, op.inputs[0] as Value);
   // Calibration speaks of the student's inputs.
   inputPairs(graph, student).forEach(([own, theirs]) => {
     graph.rename(own, theirs.name);

@@ -107,7 +107,7 @@ export function numericInstrument(executor: Executor, calibration: CalibrationSo
     return all;
   };
   const run: Run = async (graph, keep, batch) => {
-    const session = await executor.prepare(graph, { keep });
+    const session = await executor.prepare(asFloat(graph), { keep });
     try {
       return await session.run(
         Object.fromEntries(graph.inputs.flatMap((v) => (batch[v.name] === undefined ? [] : [[v.name, batch[v.name] as Tensor]]))),
@@ -143,6 +143,15 @@ export function numericInstrument(executor: Executor, calibration: CalibrationSo
       known = next;
     },
   };
+}
+
+/** An annotated graph computes what the float graph without its annotations does; executors may fuse, and so round, the levels differently. */
+function asFloat(graph: Graph): Graph {
+  if (graph.level !== "annotated") return graph;
+  const copy = graph.clone();
+  for (const op of copy.ops) op.annotations = {};
+  copy.level = "float";
+  return copy;
 }
 
 /** Tensors that ops other than constants give and that reach an output, in order of the graph: a pass may leave dead ops for a later one to remove. */

@@ -8,15 +8,18 @@ import type { CheckedFile, CheckedPlan } from "../../../dsl/index.js";
 import { passes as passTable } from "../../../passes/index.js";
 import { cpuInfo, nativeIsBuilt } from "../../../runtime-native/ts/index.js";
 import {
+  constantTensor,
   type Diagnostic,
   diagnostic,
   dumpInstrument,
   fail,
   type Graph,
   type Instrument,
+  type Op,
   type PassCall,
   reproducerInstrument,
   runPipeline,
+  toNumbers,
 } from "../../core/index.js";
 import type { Dataset } from "../data/index.js";
 import type { Emitted } from "../emit/emit.js";
@@ -227,7 +230,11 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
 
 /** A plan's own clean-up takes dropout out of the graph before it is trained: that is said. */
 function untrainedDropout(plan: CheckedPlan, source: Graph): Diagnostic[] {
-  const dropped = source.opsOf("dropout");
+  const drops = (op: Op): boolean => {
+    const ratio = constantTensor(op.inputs[1] ?? null);
+    return ratio === null || toNumbers(ratio)[0] !== 0;
+  };
+  const dropped = source.opsOf("dropout").filter(drops);
   const cleaned = plan.steps.findIndex((s) => ["canonicalize", "remove_identity"].includes(s.name) && s.options["keep_dropout"] !== true);
   const training = plan.steps.find((s, i) => s.data.length > 0 && cleaned >= 0 && i > cleaned);
   if (dropped.length === 0 || training === undefined) return [];

@@ -80,6 +80,6 @@ export const codes4 = {
   },
   CEC4033: {
     title: "Training without dropout",
-    text: "A plan's clean-up before a statement that trains takes dropout out of the model, as for inference: the model is trained without it. `canonicalize { keep_dropout: true }` leaves it in; it is removed after the last statement that trains.",
+    text: "A plan's clean-up before a statement that trains takes dropout out of the model, as for inference: the model is trained without it. `canonicalize { keep_dropout: true }` leaves it in; it is removed after the last statement that trains. Dropout whose ratio is computed, or no part of 1, or whose mask is read, cannot drop either.",
   },
 } as const satisfies Record<string, CodeText>;

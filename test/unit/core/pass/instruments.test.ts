@@ -150,6 +150,21 @@ it("asks for samples and an engine before anything runs", async () => {
   await expect(empty).rejects.toThrow(/CEC4006: .*no sample/);
 });
 
+it("holds an annotated graph against the float graph as one: executors fuse and round the levels differently", async () => {
+  const levels: string[] = [];
+  const executor: Executor = {
+    ...referenceExecutor,
+    async prepare(graph, options) {
+      levels.push(graph.level);
+      return referenceExecutor.prepare(graph, options);
+    },
+  };
+  const g = model();
+  await runPipeline(g, [call(annotate)], { instruments: [numericInstrument(executor, samplesOf(feeds))] });
+  expect(g.level).toBe("annotated");
+  expect(levels).toEqual(["float", "float"]);
+});
+
 it("can be used as an instrument of its own", async () => {
   const numeric = numericInstrument(referenceExecutor, samplesOf(feeds), 1);
   await expect(runPipeline(model(), [call(wrong)], { instruments: [numeric] })).rejects.toThrow(/CEC4005/);

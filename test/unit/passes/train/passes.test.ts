@@ -1,7 +1,7 @@
 /** The passes of training: what they make of a graph, and what they refuse. */
 import { expect, it } from "vitest";
 import { fromNumbers, type PassDefinition, parsePasses, printGraph, runPipeline, type Tensor, toNumbers } from "../../../../compiler/core/index.js";
-import { passes, sampleDropout, statesOf } from "../../../../passes/index.js";
+import { passes, sampleDropout, statesOf, withoutMasks } from "../../../../passes/index.js";
 import { graphOf, runPasses } from "../support.js";
 import { evaluate, outputOf, relativeError } from "./gradient-check.js";
 
@@ -183,4 +183,55 @@ it("masks of dropout drop their part, scale the rest, and are drawn anew at each
     for (const shift of [1, 2, 16, 1024]) expect(Math.abs(share(a.map((v, k) => v && a[(k + shift) % n] === true)) - 0.09)).toBeLessThan(near(0.09));
     for (const b of all.slice(i + 1)) expect(Math.abs(share(a.map((v, k) => v && b[k] === true)) - 0.09)).toBeLessThan(near(0.09));
   }
+});
+
+it("trains biases and scales of a single channel, and leaves single numbers of formulas alone", async () => {
+  const graph = graphOf(`
+    in %x : f32[N, 1, 4, 4]
+    const %w : f32[1, 1, 1, 1] = random(1, -1, 1)
+    const %b : f32[1] = random(2, -1, 1)
+    const %scale : f32[1] = random(3, 1, 2)
+    const %shift : f32[1] = random(4, -1, 1)
+    const %mean : f32[1] = splat(0)
+    const %var : f32[1] = splat(1)
+    const %half : f32[1] = splat(0.5)
+    const %m : f32[16, 1] = random(5, -1, 1)
+    const %added : f32[1] = random(6, -1, 1)
+    const %one : f32[1] = splat(1)
+    %1 = conv %x, %w, %b : f32[N, 1, 4, 4]
+    %2 = batch_normalization %1, %scale, %shift, %mean, %var : f32[N, 1, 4, 4]
+    %3 = mul %2, %half : f32[N, 1, 4, 4]
+    %4 = flatten %3 : f32[N, 16]
+    %5 = matmul %4, %m : f32[N, 1]
+    %6 = add %5, %added : f32[N, 1]
+    %7 = tanh %6 : f32[N, 1]
+    %8 = add %7, %one : f32[N, 1]
+    out %8`);
+  await runPasses(graph, 'add-loss {kind="mse"}, autodiff');
+  const trained = graph.outputs.flatMap((o) => (o.name.startsWith("grad.") ? [o.name.slice("grad.".length)] : []));
+  expect(trained.sort()).toEqual(["added", "b", "m", "scale", "shift", "w"]);
+});
+
+it("dropout that cannot drop is left, with its reason", async () => {
+  const graph = graphOf(`
+    in %x : f32[4]
+    in %r : f32[]
+    const %nan : f32[] = splat(nan)
+    const %all : f32[] = splat(1)
+    %a = dropout %x, %r @"computed"
+    %b = dropout %x, %nan @"nan"
+    %c = dropout %x, %all @"all"
+    %d, %mask = dropout %x @"mask"
+    out %a
+    out %b
+    out %c
+    out %d
+    out %mask`);
+  await runPasses(graph, "sample-dropout");
+  expect(withoutMasks(graph).map(({ op, why }) => [op.name, why])).toEqual([
+    ["computed", "its ratio is computed"],
+    ["nan", "its ratio is NaN"],
+    ["all", "its ratio is 1"],
+    ["mask", "its mask is read"],
+  ]);
 });

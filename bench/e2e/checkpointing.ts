@@ -3,7 +3,7 @@
  * optimizer's state have the same bits after all steps. Then what is planned without running: working memory over depth, and BERT-Large.
  *   node --import tsx bench/e2e/checkpointing.ts [transformer|resnet110|depth|bert] [threads]
  */
-import { fromNumbers, type Graph, type Recompute, randomFrom, type Tensor, toBytes } from "../../compiler/core/index.js";
+import { callOf, fromNumbers, type Graph, type Recompute, randomFrom, type Tensor, toBytes } from "../../compiler/core/index.js";
 import { loadModel, type PassCall, runPipeline } from "../../compiler/driver/index.js";
 import { compileTraining, lowerTraining, memoryOfTraining } from "../../compiler/driver/train/compile.js";
 import { trainingMemory, trainingTask } from "../../compiler/driver/train/memory.js";
@@ -16,7 +16,7 @@ const threads = Number(threadsText ?? 2);
 const wanted = (name: string): boolean => only === undefined || only === name;
 const print = (row: object): boolean => process.stdout.write(`${JSON.stringify(row)}\n`);
 const model = (file: string): string => new URL(`../../models/${file}`, import.meta.url).pathname;
-const call = (name: string, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: passes.get(name) as PassCall["pass"], options });
+const call = (name: string, options: Readonly<Record<string, unknown>> = {}): PassCall => callOf(passes.get(name), options);
 const median = (v: readonly number[]): number => [...v].sort((a, b) => a - b)[v.length >> 1] as number;
 
 /** Inputs of a step that are no states: random values, and integers below 10. */

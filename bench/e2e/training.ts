@@ -6,7 +6,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { fromNumbers, randomFrom } from "../../compiler/core/index.js";
+import { callOf, fromNumbers, randomFrom } from "../../compiler/core/index.js";
 import { loadModel, type PassCall, runPipeline } from "../../compiler/driver/index.js";
 import { compileTraining } from "../../compiler/driver/train/compile.js";
 import { initialStates, passes } from "../../passes/index.js";
@@ -15,7 +15,7 @@ const [BATCH, ROUNDS, STEPS] = [128, 7, 3];
 const threads = Number(process.argv[2] ?? 2);
 const python = process.env["CEC_TORCH_PYTHON"];
 
-const call = (name: string, options: Readonly<Record<string, unknown>> = {}): PassCall => ({ pass: passes.get(name) as PassCall["pass"], options });
+const call = (name: string, options: Readonly<Record<string, unknown>> = {}): PassCall => callOf(passes.get(name), options);
 const { graph } = await loadModel(`${new URL("../../models/resnet20.cplan", import.meta.url).pathname}#resnet20`);
 await runPipeline(graph, [call("untie_vectors"), call("add_loss"), call("autodiff", { batch_norm: "batch" })]);
 const initial = new Map(initialStates(graph).map((s) => [s.name, s.tensor]));

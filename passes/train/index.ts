@@ -26,7 +26,7 @@ export { differentiable } from "./gradients/index.js";
 export { halfPrecision } from "./half-precision.js";
 export { qat, trainInt8 } from "./qat.js";
 export { recomputeActivations } from "./recompute-activations.js";
-export { sampleDropout, withoutMasks } from "./sample-dropout.js";
+export { drops, sampleDropout, withoutMasks } from "./sample-dropout.js";
 export { train } from "./train.js";
 export { unrollRecurrent } from "./unroll-recurrent.js";
 export { untieVectors } from "./untie-vectors.js";

@@ -14,18 +14,21 @@ function ratioOf(op: Op): number | null {
   return t === null ? null : (toNumbers(t)[0] as number);
 }
 
-/** Why a dropout op cannot drop while training; `null` where it can, or has nothing to drop. */
+/** Whether a dropout op is there to drop something. */
+export const drops = (op: Op): boolean => ratioOf(op) !== 0;
+
+/** Why a dropout op does nothing while training; `null` where it drops. */
 function obstacle(graph: Graph, op: Op): string | null {
   const ratio = ratioOf(op);
   if (ratio === null) return "its ratio is computed";
-  if (!(ratio >= 0 && ratio < 1)) return `its ratio is ${ratio}`;
+  if (!(ratio > 0 && ratio < 1)) return `its ratio is ${ratio}`;
   return op.outputs.slice(1).some((v) => graph.isUsed(v)) ? "its mask is read" : null;
 }
 
 /** Dropout ops that are left as in inference though they were to drop something. */
 export const withoutMasks = (graph: Graph): readonly { readonly op: Op; readonly why: string }[] =>
   graph.opsOf("dropout").flatMap((op) => {
-    const why = obstacle(graph, op);
+    const why = drops(op) ? obstacle(graph, op) : null;
     return why === null ? [] : [{ op, why }];
   });
 
@@ -43,15 +46,14 @@ export const sampleDropout = definePass({
   statistics: { sampled: "dropout ops that drop" },
   run({ graph, rewrite, random, count, decide }) {
     for (const op of graph.opsOf("dropout")) {
-      const ratio = ratioOf(op);
-      const why = ratio === 0 ? "its ratio is 0" : obstacle(graph, op);
-      if (ratio === null || why !== null) {
-        decide(op, "left alone", why ?? "");
+      const why = obstacle(graph, op);
+      if (why !== null) {
+        decide(op, "left alone", why);
         continue;
       }
-      rewrite.patch(op, `drops ${ratio}`, (edit) => {
-        const seed = Math.floor(random() * 2 ** 31);
-        const made = edit.insert("train.dropout", [op.inputs[0] as Value, stepInput(graph, edit)], { attrs: { ratio, seed }, name: op.name });
+      const attrs = { ratio: ratioOf(op) as number, seed: Math.floor(random() * 2 ** 31) };
+      rewrite.patch(op, `drops ${attrs.ratio}`, (edit) => {
+        const made = edit.insert("train.dropout", [op.inputs[0] as Value, stepInput(graph, edit)], { attrs, name: op.name });
         edit.replaceAllUses(op.outputs[0] as Value, made.outputs[0] as Value);
         edit.eraseDead(op);
       });

@@ -5,21 +5,19 @@
 import { cpus } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import type { CheckedFile, CheckedPlan } from "../../../dsl/index.js";
-import { passes as passTable } from "../../../passes/index.js";
+import { drops, passes as passTable } from "../../../passes/index.js";
 import { cpuInfo, nativeIsBuilt } from "../../../runtime-native/ts/index.js";
 import {
-  constantTensor,
+  callOf,
   type Diagnostic,
   diagnostic,
   dumpInstrument,
   fail,
   type Graph,
   type Instrument,
-  type Op,
   type PassCall,
   reproducerInstrument,
   runPipeline,
-  toNumbers,
 } from "../../core/index.js";
 import type { Dataset } from "../data/index.js";
 import type { Emitted } from "../emit/emit.js";
@@ -75,9 +73,9 @@ export interface BuildResult {
 }
 
 /** Every build starts from a cleaned graph: shapes known, constants folded. */
-const first: PassCall = { pass: passTable.get("canonicalize") as PassCall["pass"], options: {} };
+const first = callOf(passTable.get("canonicalize"));
 
-const withoutDropout: PassCall = { pass: passTable.get("remove_identity") as PassCall["pass"], options: {} };
+const withoutDropout = callOf(passTable.get("remove_identity"));
 
 /**
  * A plan that requires a latency of our engine lets measured times decide what runs on INT8, unless it says otherwise. Statements that train have a checkpoint each.
@@ -96,7 +94,7 @@ const checkpointsOf = (plan: CheckedPlan) => checkpointNames(plan.steps, (s) => 
 export function planCalls(plan: CheckedPlan): PassCall[] {
   const checkpoints = checkpointsOf(plan);
   const calls = stepCalls(plan.steps.map((s, i) => ({ ...s, options: settledOptions(plan, s, checkpoints[i] ?? null) })));
-  const trained = checkpoints.findLastIndex((c) => c != null) + 1;
+  const trained = checkpoints.findLastIndex((c) => c !== null) + 1;
   if (trained === 0) return [first, ...calls];
   return [{ ...first, options: { keep_dropout: true } }, ...calls.slice(0, trained), withoutDropout, ...calls.slice(trained)];
 }
@@ -230,10 +228,6 @@ export async function build(file: CheckedFile, plan: CheckedPlan, options: Build
 
 /** A plan's own clean-up takes dropout out of the graph before it is trained: that is said. */
 function untrainedDropout(plan: CheckedPlan, source: Graph): Diagnostic[] {
-  const drops = (op: Op): boolean => {
-    const ratio = constantTensor(op.inputs[1] ?? null);
-    return ratio === null || toNumbers(ratio)[0] !== 0;
-  };
   const dropped = source.opsOf("dropout").filter(drops);
   const cleaned = plan.steps.findIndex((s) => ["canonicalize", "remove_identity"].includes(s.name) && s.options["keep_dropout"] !== true);
   const training = plan.steps.find((s, i) => s.data.length > 0 && cleaned >= 0 && i > cleaned);

@@ -29,6 +29,7 @@ export interface Checkpoint {
   readonly bestStates: ReadonlyMap<string, Tensor>;
 }
 
+/** Hash of what a course depends on. */
 export const keyOf = (parts: Checkpoint["parts"]): string => createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 
 /** Where the checkpoint of another training is kept: `training.ckpt` as `training.1f2e3d4c.ckpt`. */

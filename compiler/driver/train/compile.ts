@@ -1,9 +1,9 @@
 /** From a training graph to a native session that steps. */
 import { lowerPipeline, passes, statesOf } from "../../../passes/index.js";
 import { createTrainingSession, type MemoryPlan, planTraining, serialize, type TrainingSession } from "../../../runtime-native/ts/index.js";
-import { CecError, fail, type Graph, type PassCall, type Recompute, runPipeline, type Tensor, zeros } from "../../core/index.js";
+import { CecError, callOf, fail, type Graph, type PassCall, type Recompute, runPipeline, type Tensor, zeros } from "../../core/index.js";
 
-const call = (name: string, options: PassCall["options"] = {}): PassCall => ({ pass: passes.get(name) as PassCall["pass"], options });
+const call = (name: string, options: PassCall["options"] = {}): PassCall => callOf(passes.get(name), options);
 
 /** Fusions and clean-up that training graphs go through before lowering. */
 export const trainingCleanup: readonly PassCall[] = ["fuse_batch_norm_relu", "canonicalize"].map((name) => call(name));

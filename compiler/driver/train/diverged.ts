@@ -27,6 +27,7 @@ function activationsOf(graph: Graph): string[] {
   return names;
 }
 
+/** Ends the training: CEC4017 with what left all bounds, and the first tensor that is not finite or the greatest one, of a step on these feeds. */
 export async function diverged(
   session: Awaited<ReturnType<typeof compileTraining>>["session"],
   lowered: Graph,

@@ -14,6 +14,7 @@ export function dataInputs(graph: Graph): readonly { readonly name: string; read
   );
 }
 
+/** Before the first step: labels where the loss takes them, and an array of its shape for each input. Throws CEC5003, CEC5005. */
 export function checkData(graph: Graph, data: Dataset): void {
   const names = Object.keys(data.shapes);
   if (!data.hasLabels && graph.inputs.some((v) => v.name === "labels") && !names.includes("labels"))
@@ -24,7 +25,7 @@ export function checkData(graph: Graph, data: Dataset): void {
   checkArrays(graph, data, (name) => name !== "labels" || names.includes("labels"));
 }
 
-/** Before the first step, not at the first measurement. */
+/** The same of what `validate` names, not at the first measurement. Throws CEC5002, CEC5003, CEC5005. */
 export function checkValidation(graph: Graph, data: Dataset): void {
   if (data.size === 0) fail("CEC5002", { message: `data set ${data.name}, of \`validate\`, is empty` });
   if (!data.hasLabels)
@@ -55,6 +56,7 @@ function checkArrays(graph: Graph, data: Dataset, wanted: (name: string) => bool
   }
 }
 
+/** Tensors of one step: the batch, the rate, the step from 1, and the share of the training that is done. */
 export function feedsOf(b: TrainingBatch, inputs: ReturnType<typeof dataInputs>, rate: number, step: number, total: number): Record<string, Tensor> {
   const scalar = (v: number): Tensor => fromNumbers("f32", [], [v]);
   const feeds: Record<string, Tensor> = { learning_rate: scalar(rate), step: scalar(step + 1), progress: scalar(step / total) };

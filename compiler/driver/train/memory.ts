@@ -4,6 +4,7 @@ import type { CheckedFile, CheckedPlan } from "../../../dsl/index.js";
 import { passes } from "../../../passes/index.js";
 import type { MemoryPlan } from "../../../runtime-native/ts/index.js";
 import {
+  callOf,
   fail,
   type Graph,
   type PassCall,
@@ -111,7 +112,7 @@ async function sourceOf(path: string, set: Readonly<Record<string, string>>): Pr
     }
   }
   const { graph } = await loadModel(path, set);
-  return { graph, calls: [{ pass: passes.get("train") as PassCall["pass"], options: { data: path } }], options: {} };
+  return { graph, calls: [callOf(passes.get("train"), { data: path })], options: {} };
 }
 
 async function calibrated(file: CheckedFile, plan: CheckedPlan, graph: Graph): Promise<Pick<PipelineOptions, "calibration" | "executor">> {

@@ -59,6 +59,25 @@ int64_t window_output(int64_t input, int64_t kernel, int64_t stride, int64_t dil
   return out;
 }
 
+void check_taps(int64_t taps, int64_t pixels, int64_t image_elements) {
+  constexpr int64_t kMaxOffsets = int64_t{1} << 28;
+  if (pixels > 0 && taps > kMaxOffsets / pixels) throw Error(codes::kMemory, "a window of " + std::to_string(taps) + " elements over " + std::to_string(pixels) + " positions is too large for the engine");
+  if (image_elements >= (int64_t{1} << 31)) throw Error(codes::kMemory, "one image has more than 2^31 elements, which is too large for the engine");
+}
+
+void fill_rows(ThreadPool& pool, const EpilogueF32& e, size_t rows, size_t columns, float* c) {
+  parallel(pool, rows, 256, [&](size_t begin, size_t end, int) {
+    for (size_t row = begin; row < end; ++row) {
+      for (size_t column = 0; column < columns; ++column) {
+        float v = e.bias == nullptr ? 0.0f : e.bias[column];
+        if (e.residual != nullptr) v += e.residual[row * e.ld_residual + column];
+        v = v < e.lo ? e.lo : v;
+        c[row * columns + column] = v > e.hi ? e.hi : v;
+      }
+    }
+  });
+}
+
 TapGeometry geometry_of(const Window2d& window, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w, int64_t channels) {
   TapGeometry geometry;
   geometry.in_h = static_cast<size_t>(in_h);
@@ -78,13 +97,11 @@ TapGeometry geometry_of(const Window2d& window, int64_t in_h, int64_t in_w, int6
 }
 
 TapTable make_taps(const Window2d& window, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w, int64_t channels) {
-  constexpr int64_t kMaxOffsets = int64_t{1} << 28;
+  const int64_t taps = window.kernel[0] * window.kernel[1];
+  check_taps(taps, out_h * out_w, in_h * in_w * channels);
   TapTable table;
   table.pixels = static_cast<size_t>(out_h * out_w);
-  const int64_t taps = window.kernel[0] * window.kernel[1];
   table.taps = static_cast<size_t>(taps);
-  if (out_h * out_w > 0 && taps > kMaxOffsets / (out_h * out_w)) throw Error(codes::kMemory, "a window of " + std::to_string(taps) + " elements over " + std::to_string(out_h * out_w) + " positions is too large for the engine");
-  if (in_h * in_w * channels >= (int64_t{1} << 31)) throw Error(codes::kMemory, "one image has more than 2^31 elements, which is too large for the engine");
   table.offsets.resize(table.pixels * table.taps);
   table.geometry = geometry_of(window, in_h, in_w, out_h, out_w, channels);
   if (!table.offsets.empty()) build_tap_offsets(table.geometry, table.offsets.data());

@@ -39,6 +39,8 @@ struct TapTable {
   TapGeometry geometry;
   Taps taps_for(size_t channels, size_t batch_stride) const { return Taps{offsets.data(), pixels, taps, channels, batch_stride}; }
 };
+/// Rejects tables of too many offsets, and images that offsets do not reach.
+void check_taps(int64_t taps, int64_t pixels, int64_t image_elements);
 TapGeometry geometry_of(const Window2d& window, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w, int64_t channels);
 TapTable make_taps(const Window2d& window, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w, int64_t channels);
 
@@ -59,14 +61,15 @@ void read_q_range(const Attrs& attrs, DType type, int32_t* q_min, int32_t* q_max
 /// The element type that attribute `key` names, else `otherwise`; u8, i8 and, where allowed, f32.
 DType read_y_type(const Attrs& attrs, DType otherwise, bool allow_f32, const char* key = "y_type");
 
+/// Multiply-accumulates below which waking other threads costs more than it brings.
+constexpr size_t kLeastWork = 1 << 15;
+
 /// Runs a tiled kernel over [0, m) x [0, n) on the pool: split by rows or by column panels, whichever loads the threads more evenly and then reads less of
 /// the larger operand twice; by tiles where both are uneven. Every split is at multiples of the steps, so that results do not depend on it.
 template <typename F>
 void run_tiles(ThreadPool& pool, size_t m, size_t n, size_t m_step, size_t n_step, size_t work, F&& kernel) {
   if (m == 0 || n == 0) return;
   const size_t threads = static_cast<size_t>(pool.size());
-  // Below this many multiply-accumulates, waking other threads costs more than it brings.
-  constexpr size_t kLeastWork = 1 << 15;
   if (threads == 1 || work < kLeastWork) {
     kernel(size_t{0}, m, size_t{0}, n);
     return;
@@ -93,6 +96,9 @@ void run_tiles(ThreadPool& pool, size_t m, size_t n, size_t m_step, size_t n_ste
     pool.parallel_for(panels, [&](size_t begin, size_t end, int) { kernel(size_t{0}, m, begin * n_step, std::min(end * n_step, n)); });
   }
 }
+
+/// Rows of a product without terms: bias and residual, clamped.
+void fill_rows(ThreadPool& pool, const EpilogueF32& epilogue, size_t rows, size_t columns, float* c);
 
 /// Floats to integers truncate toward zero and wrap; NaN and infinities give 0 (as compiler/core/ir/ops/cast.ts).
 template <typename T>

@@ -14,12 +14,7 @@ class ConvVariable final : public Op {
   explicit ConvVariable(CreateContext& ctx) : kernels_(ctx.kernels()), gemm_(*kernels_.gemm_f32), dwconv_(*kernels_.dwconv_f32), clamp_(read_activation(ctx.attrs())), window_(read_window(ctx.attrs())) {
     transposed_ = ctx.kind == "cpu.conv_transpose_variable";
     groups_ = ctx.attrs().bounded("group", 1, 1, 1 << 30);
-    const std::vector<int64_t> extra = ctx.attrs().integers("output_padding", {0, 0});
-    if (extra.size() != 2) reject("output_padding must have 2 values");
-    for (size_t i = 0; i < 2; ++i) {
-      if (extra[i] < 0 || extra[i] >= std::max(window_.stride[i], window_.dilation[i])) reject("output_padding holds " + std::to_string(extra[i]) + "; it must be less than the stride or the dilation");
-      output_padding_[i] = extra[i];
-    }
+    output_padding_ = read_output_padding(ctx.attrs(), window_);
   }
 
   struct State : OpState {
@@ -118,7 +113,7 @@ class ConvVariable final : public Op {
       s.packed_at = ctx.scratch(dwconv_.packed_bytes(groups, s.taps.taps));
       return;
     }
-    if (const std::optional<WinogradProblem> problem = winograd_problem(window, x, out, s); problem.has_value()) {
+    if (const std::optional<WinogradProblem> problem = winograd_problem(window, x, s); problem.has_value()) {
       if (const std::optional<WinogradTile> tile = winograd_tile(*problem, static_cast<size_t>(x[0])); tile.has_value()) {
         s.winograd.emplace(*tile, s.channels, s.outputs, kernels_);
         s.schedule = s.winograd->plan(*problem, static_cast<size_t>(x[0]), ctx);
@@ -140,20 +135,11 @@ class ConvVariable final : public Op {
     s.packed_at = ctx.scratch(s.group_bytes * groups);
   }
 
-  /// A 3 x 3 kernel of stride 1 without dilation or groups; transposed, it is the convolution with the kernel turned about and the rest of the padding.
-  std::optional<WinogradProblem> winograd_problem(const Window2d& window, const Shape& x, const std::array<int64_t, 2>& out, const State& s) const {
-    const std::array<int64_t, 2> ones{1, 1}, threes{3, 3};
-    if (groups_ != 1 || window.kernel != threes || window.stride != ones || window.dilation != ones || s.rows == 0) return std::nullopt;
-    WinogradProblem p;
-    p.in_h = static_cast<size_t>(x[1]);
-    p.in_w = static_cast<size_t>(x[2]);
-    p.out_h = static_cast<size_t>(out[0]);
-    p.out_w = static_cast<size_t>(out[1]);
-    p.pad_top = transposed_ ? 2 - window.pads[0] : window.pads[0];
-    p.pad_left = transposed_ ? 2 - window.pads[1] : window.pads[1];
-    p.channels = s.channels;
-    p.outputs = s.outputs;
-    return p;
+  /// Transposed, it is the convolution with the kernel turned about and the rest of the padding.
+  std::optional<WinogradProblem> winograd_problem(Window2d window, const Shape& x, const State& s) const {
+    if (!fits_winograd(window, groups_) || s.rows == 0) return std::nullopt;
+    if (transposed_) for (int64_t& pad : window.pads) pad = 2 - pad;
+    return winograd_problem_of(window, x[1], x[2], static_cast<int64_t>(s.channels), static_cast<int64_t>(s.outputs));
   }
 
   /// The form of AVX2 on every CPU that has it, so that a training takes the same steps on all of them. Weights are transformed in each run: a few tiles do not earn it.

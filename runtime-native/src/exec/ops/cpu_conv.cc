@@ -66,24 +66,9 @@ class ConvBase : public Op {
     return y;
   }
 
-  /// A 3 x 3 kernel, stride 1, no dilation, no groups.
-  bool fits_winograd() const {
-    const std::array<int64_t, 2> ones{1, 1};
-    return window_.kernel == std::array<int64_t, 2>{3, 3} && window_.stride == ones && window_.dilation == ones && groups_ == 1 && group_channels_ > 0 && outputs_ > 0;
-  }
+  bool fits_winograd() const { return cec::fits_winograd(window_, groups_) && group_channels_ > 0 && outputs_ > 0; }
 
-  WinogradProblem winograd_problem(int64_t in_h, int64_t in_w) const {
-    WinogradProblem p;
-    p.in_h = static_cast<size_t>(in_h);
-    p.in_w = static_cast<size_t>(in_w);
-    p.out_h = static_cast<size_t>(in_h + window_.pads[0] + window_.pads[2] - 2);
-    p.out_w = static_cast<size_t>(in_w + window_.pads[1] + window_.pads[3] - 2);
-    p.pad_top = window_.pads[0];
-    p.pad_left = window_.pads[1];
-    p.channels = static_cast<size_t>(group_channels_);
-    p.outputs = static_cast<size_t>(outputs_);
-    return p;
-  }
+  WinogradProblem winograd_problem(int64_t in_h, int64_t in_w) const { return winograd_problem_of(window_, in_h, in_w, group_channels_, outputs_); }
 
   /// The `algorithm` attribute. Winograd forms that are asked for by name must fit.
   std::string read_algorithm(const CreateContext& ctx) const {
@@ -228,7 +213,8 @@ class Conv final : public ConvBase {
       return;
     }
     if (packed_ == nullptr || state.rows == 0) {
-      fill_empty(ctx, state);
+      // No input channels.
+      fill_rows(ctx.pool(), epilogue_at(ctx, 0), state.rows, ld, y);
       return;
     }
     for (size_t g = 0; g < static_cast<size_t>(groups_); ++g) {
@@ -302,19 +288,6 @@ class Conv final : public ConvBase {
     const std::optional<WinogradProblem> problem = declared_winograd(ctx);
     if (algorithm == "direct" || !problem.has_value()) return std::nullopt;
     return choose_winograd(*problem, ctx.kernels().gemm_f32->isa);
-  }
-
-  /// No input channels: the result is bias and residual.
-  void fill_empty(RunContext& ctx, const State& state) const {
-    for (size_t row = 0; row < state.rows; ++row) {
-      for (size_t c = 0; c < static_cast<size_t>(outputs_); ++c) {
-        const size_t at = row * static_cast<size_t>(outputs_) + c;
-        float v = bias_.empty() ? 0.0f : bias_[c];
-        if (ctx.has(3)) v += ctx.src<float>(3)[at];
-        v = v < clamp_.lo ? clamp_.lo : v;
-        ctx.dst<float>(0)[at] = v > clamp_.hi ? clamp_.hi : v;
-      }
-    }
   }
 
   const GemmF32Variant& gemm_;
@@ -697,12 +670,7 @@ class ConvTranspose final : public Op {
     group_outputs_ = static_cast<size_t>(w.type.shape[3]);
     if (w.type.count() == 0) reject("the weights " + w.type.to_string() + " have no elements");
     if (channels_ % groups_ != 0) reject("there are " + std::to_string(channels_) + " input channels, which " + std::to_string(groups_) + " groups do not divide");
-    const std::vector<int64_t> extra = ctx.attrs().integers("output_padding", {0, 0});
-    if (extra.size() != 2) reject("output_padding must have 2 values");
-    for (size_t i = 0; i < 2; ++i) {
-      if (extra[i] < 0 || extra[i] >= std::max(window_.stride[i], window_.dilation[i])) reject("output_padding holds " + std::to_string(extra[i]) + "; it must be less than the stride or the dilation");
-      output_padding_[i] = extra[i];
-    }
+    output_padding_ = read_output_padding(ctx.attrs(), window_);
     const size_t outputs = group_outputs_ * groups_;
     if (ctx.has(2)) {
       const Constant& bias = ctx.constant(2, "bias");

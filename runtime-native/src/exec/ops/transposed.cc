@@ -8,8 +8,7 @@ namespace {
 /// The table of some taps for the output pixels (top + i * step, left + j * step).
 TapTable gather_taps(const Window2d& window, const Shape& x, const std::array<int64_t, 2>& first, const std::array<int64_t, 2>& step, const std::array<int64_t, 2>& positions, const std::vector<size_t>& kernel) {
   const int64_t pixels = positions[0] * positions[1], count = static_cast<int64_t>(kernel.size());
-  if (pixels > 0 && count > (int64_t{1} << 28) / pixels) throw Error(codes::kMemory, "a window of " + std::to_string(count) + " elements over " + std::to_string(pixels) + " positions is too large for the engine");
-  if (x[1] * x[2] * x[3] >= (int64_t{1} << 31)) throw Error(codes::kMemory, "one image has more than 2^31 elements, which is too large for the engine");
+  check_taps(count, pixels, x[1] * x[2] * x[3]);
   TapTable table;
   table.pixels = static_cast<size_t>(pixels);
   table.taps = kernel.size();
@@ -32,6 +31,15 @@ TapTable gather_taps(const Window2d& window, const Shape& x, const std::array<in
 }
 
 }  // namespace
+
+std::array<int64_t, 2> read_output_padding(const Attrs& attrs, const Window2d& window) {
+  const std::vector<int64_t> extra = attrs.integers("output_padding", {0, 0});
+  if (extra.size() != 2) reject("output_padding must have 2 values");
+  for (size_t i = 0; i < 2; ++i) {
+    if (extra[i] < 0 || extra[i] >= std::max(window.stride[i], window.dilation[i])) reject("output_padding holds " + std::to_string(extra[i]) + "; it must be less than the stride or the dilation");
+  }
+  return {extra[0], extra[1]};
+}
 
 std::array<int64_t, 2> transposed_output(const Window2d& window, const std::array<int64_t, 2>& output_padding, const Shape& x) {
   std::array<int64_t, 2> out{};
@@ -112,7 +120,8 @@ TransposedConv::Plan TransposedConv::plan(const Shape& x, const std::array<int64
 
 void TransposedConv::run(const Plan& p, const void* packed, const float* x, const float* zero, float* y, const EpilogueF32& epilogue, RunContext& ctx) const {
   const size_t ldc = outputs_ * groups_, stride_h = static_cast<size_t>(window_.stride[0]), stride_w = static_cast<size_t>(window_.stride[1]);
-  if (phases_.size() < stride_h * stride_w) fill(p, y, epilogue, ctx);
+  // Pixels that no tap reaches hold the bias; the phases then write the others.
+  if (phases_.size() < stride_h * stride_w) fill_rows(ctx.pool(), epilogue, p.images * p.out_h * p.out_w, ldc, y);
   for (size_t i = 0; i < phases_.size(); ++i) {
     const Phase& phase = phases_[i];
     const TapTable& table = p.phases[i].taps;
@@ -135,8 +144,6 @@ void TransposedConv::run(const Plan& p, const void* packed, const float* x, cons
         continue;
       }
       const size_t chunks = (table.pixels + p.chunk - 1) / p.chunk, width = p.phases[i].width;
-      // Multiply-accumulates below which another thread is not worth waking.
-      constexpr size_t kLeastWork = 1 << 15;
       const size_t work = 1 + std::min(p.chunk, table.pixels) * outputs_ * table.taps * channels_;
       parallel(ctx.pool(), p.images * chunks, 1 + kLeastWork / work, [&](size_t begin, size_t end, int worker) {
         ConvF32Args part = args;
@@ -157,19 +164,6 @@ void TransposedConv::run(const Plan& p, const void* packed, const float* x, cons
       });
     }
   }
-}
-
-/// Pixels that no tap reaches hold the bias; the phases then write the others.
-void TransposedConv::fill(const Plan& p, float* y, const EpilogueF32& e, RunContext& ctx) const {
-  const size_t all = outputs_ * groups_;
-  parallel(ctx.pool(), p.images * p.out_h * p.out_w, 256, [&](size_t begin, size_t end, int) {
-    for (size_t pixel = begin; pixel < end; ++pixel) {
-      for (size_t o = 0; o < all; ++o) {
-        const float v = e.bias == nullptr ? 0.0f : e.bias[o], above = v < e.lo ? e.lo : v;
-        y[pixel * all + o] = above > e.hi ? e.hi : above;
-      }
-    }
-  });
 }
 
 }  // namespace cec

@@ -5,6 +5,8 @@
 
 namespace cec {
 
+/// The attribute `output_padding`, less than stride or dilation on each axis.
+std::array<int64_t, 2> read_output_padding(const Attrs& attrs, const Window2d& window);
 /// Height and width of the result for x [N,H,W,C]; rejects windows that leave none.
 std::array<int64_t, 2> transposed_output(const Window2d& window, const std::array<int64_t, 2>& output_padding, const Shape& x);
 
@@ -44,7 +46,6 @@ class TransposedConv {
     size_t packed = 0, stride = 0;  // bytes: the first group's weights, and from one group to the next
   };
   bool whole() const { return phases_.size() == 1 && window_.stride == std::array<int64_t, 2>{1, 1}; }
-  void fill(const Plan& plan, float* y, const EpilogueF32& epilogue, RunContext& ctx) const;
 
   Window2d window_;
   size_t channels_, outputs_, groups_;

@@ -66,6 +66,24 @@ void run_schedule(const WinogradSchedule& s, size_t matrices, RunContext& ctx, c
 
 }  // namespace
 
+bool fits_winograd(const Window2d& window, int64_t groups) {
+  const std::array<int64_t, 2> ones{1, 1}, threes{3, 3};
+  return window.kernel == threes && window.stride == ones && window.dilation == ones && groups == 1;
+}
+
+WinogradProblem winograd_problem_of(const Window2d& window, int64_t in_h, int64_t in_w, int64_t channels, int64_t outputs) {
+  WinogradProblem p;
+  p.in_h = static_cast<size_t>(in_h);
+  p.in_w = static_cast<size_t>(in_w);
+  p.out_h = static_cast<size_t>(in_h + window.pads[0] + window.pads[2] - 2);
+  p.out_w = static_cast<size_t>(in_w + window.pads[1] + window.pads[3] - 2);
+  p.pad_top = window.pads[0];
+  p.pad_left = window.pads[1];
+  p.channels = static_cast<size_t>(channels);
+  p.outputs = static_cast<size_t>(outputs);
+  return p;
+}
+
 std::optional<WinogradTile> choose_winograd(const WinogradProblem& p, Isa isa) {
   const size_t lanes = isa >= Isa::avx512 ? 16 : isa >= Isa::avx2 ? 8 : 1;
   if (lanes == 1) return std::nullopt;  // the scalar engine is the reference: it keeps the direct form

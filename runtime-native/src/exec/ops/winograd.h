@@ -5,7 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "exec/op.h"
+#include "exec/ops/common.h"
 
 namespace cec {
 
@@ -15,6 +15,10 @@ struct WinogradProblem {
   ptrdiff_t pad_top = 0, pad_left = 0;
   size_t channels = 0, outputs = 0;
 };
+
+/// A 3 x 3 kernel, stride 1, no dilation, no groups.
+bool fits_winograd(const Window2d& window, int64_t groups);
+WinogradProblem winograd_problem_of(const Window2d& window, int64_t in_h, int64_t in_w, int64_t channels, int64_t outputs);
 
 /// The f32 form that takes the least time by a model, or none where the direct convolution does. Depends on one image's geometry and the vector
 /// width only, so that a sample's result depends neither on its batch nor on the number of threads.
